@@ -1,0 +1,1 @@
+"""The screens of the console: they read snapshots and send commands."""
