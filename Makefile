@@ -1,0 +1,77 @@
+# Everything a developer does here. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+ARGS ?=
+TESTS ?=
+N ?= 20
+SHORT ?=
+
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test lint types crash bench services docs clean format lock
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "PYTHON=… chooses the interpreter (3.11 or newer); everything is installed into $(VENV)."
+
+demo: $(RUNTIME) ## install, then show all engines at work (no screen when not on a terminal)
+	$(PY) -m streamconsole demo $(ARGS)
+
+run: $(RUNTIME) ## open the console: make run ARGS="shop.toml"
+	$(PY) -m streamconsole $(ARGS)
+
+test: $(DEV) ## run all tests: make test TESTS=tests/unit ARGS="-k ledger"
+	$(PY) -m pytest $(TESTS) $(ARGS)
+
+lint: $(DEV) ## check style, formatting and who may import whom
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache
+
+types: $(DEV) ## check types, strictly
+	$(PY) -m mypy
+
+crash: $(DEV) ## kill the program N times at work and compare what it leaves: make crash N=200
+	CRASH_N=$(N) $(PY) -m pytest tests/crash --timeout=0 $(ARGS)
+
+bench: $(DEV) ## measure each engine beside its physical limit: make bench SHORT=1
+	$(PY) -m benchmarks $(if $(SHORT),--short) $(ARGS)
+
+services: ## start the servers that service tests use
+	@echo "No service test needs a server yet: nothing to start."
+
+docs: $(DEV) ## draw the README's picture of the console again
+	$(PY) docs/picture.py $(ARGS)
+
+format: $(DEV) ## put the code in order, as far as a program can
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+lock: $(DEV) ## resolve the locks again: make lock ARGS=--upgrade
+	PY=$(PY) requirements/lock.sh $(ARGS)
+
+clean: ## remove what make made; never a workspace
+	rm -rf $(VENV) build dist .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment is made anew only when the interpreter is missing from it.
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "streamconsole needs Python 3.11 or newer; name one: make PYTHON=python3.12 …" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# -e needs no network of its own: the build backend comes from a lock, too.
+$(RUNTIME): requirements/build.lock requirements/runtime.lock pyproject.toml | $(PY)
+	$(PIP) install --quiet --require-hashes -r requirements/build.lock -r requirements/runtime.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements/dev.lock $(RUNTIME)
+	$(PIP) install --quiet --require-hashes -r requirements/dev.lock
+	@touch $@
