@@ -21,10 +21,10 @@ help: ## list the targets
 	@echo "PYTHON=… chooses the interpreter (3.11 or newer); everything is installed into $(VENV)."
 
 demo: $(RUNTIME) ## install, then show all engines at work (no screen when not on a terminal)
-	$(PY) -m streamconsole demo $(ARGS)
+	@$(PY) -m streamconsole demo $(ARGS)
 
 run: $(RUNTIME) ## open the console: make run ARGS="shop.toml"
-	$(PY) -m streamconsole $(ARGS)
+	@$(PY) -m streamconsole $(ARGS)
 
 test: $(DEV) ## run all tests: make test TESTS=tests/unit ARGS="-k ledger"
 	$(PY) -m pytest $(TESTS) $(ARGS)
@@ -64,14 +64,17 @@ clean: ## remove what make made; never a workspace
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "streamconsole needs Python 3.11 or newer; name one: make PYTHON=python3.12 …" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "$(PYTHON) -m venv failed; Debian has it in python3-venv" >&2; exit 1; }
 
-# -e needs no network of its own: the build backend comes from a lock, too.
+# A stamp is as old as its install: nothing is installed again until a lock or pyproject.toml changes.
 $(RUNTIME): requirements/build.lock requirements/runtime.lock pyproject.toml | $(PY)
-	$(PIP) install --quiet --require-hashes -r requirements/build.lock -r requirements/runtime.lock
-	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@echo "Installing streamconsole into $(VENV) …"
+	@$(PIP) install --quiet --require-hashes -r requirements/build.lock -r requirements/runtime.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(DEV): requirements/dev.lock $(RUNTIME)
-	$(PIP) install --quiet --require-hashes -r requirements/dev.lock
+	@echo "Installing what tests and checks need into $(VENV) …"
+	@$(PIP) install --quiet --require-hashes -r requirements/dev.lock
 	@touch $@
