@@ -1,0 +1,1 @@
+"""The migration engine: moves rows from a source to a target in windows."""

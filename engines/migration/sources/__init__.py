@@ -1,0 +1,1 @@
+"""Read storages: asked for a range, they give rows."""

@@ -1,0 +1,1 @@
+"""Write storages: they normalize rows to their own shape, and write them."""

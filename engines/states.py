@@ -1,0 +1,37 @@
+"""The words for what is worked on and the states it can be in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class EngineKind(StrEnum):
+    """The four engines."""
+
+    MIGRATION = "migration"
+    QUEUE = "queue"
+    TRANSFER = "transfer"
+    PROCESS = "process"
+
+
+class RunState(StrEnum):
+    """States of a run. `failure` means that a side was lost; it resumes."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FAILURE = "failure"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class WindowState(StrEnum):
+    """States of a window of rows."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+FINISHED_RUNS = frozenset({RunState.COMPLETED, RunState.CANCELLED})

@@ -1,0 +1,1 @@
+"""Revisions of the workspace's schema, run by Alembic on open."""

@@ -1,0 +1,60 @@
+"""Rows that could not be fitted: where they stand, and why they were refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select
+
+from streamconsole.engines.workspace.runs import Run
+from streamconsole.engines.workspace.tables import rejects
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A refused row.
+
+    Args:
+        line: number of the line (row) in the source, counted from 1 where the run began.
+        offset: where it starts in the source.
+        column: the column it does not fit, when it is about one.
+        reason: why, in the operator's words.
+        row: the row as it stands in the source, cut to 4,096 characters.
+    """
+
+    line: int
+    offset: int
+    column: str | None
+    reason: str
+    row: str
+
+
+def replace(connection: Connection, run: Run, window: int, refused: Sequence[Reject]) -> None:
+    """Keep a window's rejects, instead of those of an earlier attempt.
+
+    Done before the window commits in the target: a window redone after a crash finds its own again.
+    """
+    connection.execute(delete(rejects).where(rejects.c.run == run.id, rejects.c.window == window))
+    if refused:
+        connection.execute(
+            insert(rejects), [{"run": run.id, "window": window, **asdict(reject)} for reject in refused]
+        )
+
+
+def listing(
+    connection: Connection, run_id: str, window: int | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """A run's rejects in the order of the source."""
+    statement = (
+        select(
+            rejects.c.window, rejects.c.line, rejects.c.offset, rejects.c.column, rejects.c.reason, rejects.c.row
+        )
+        .where(rejects.c.run == run_id)
+        .order_by(rejects.c.window, rejects.c.line)
+        .limit(limit)
+    )
+    if window is not None:
+        statement = statement.where(rejects.c.window == window)
+    return [dict(row._mapping) for row in connection.execute(statement)]

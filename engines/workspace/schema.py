@@ -1,0 +1,50 @@
+"""Bringing a workspace's schema up to this program's revision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from streamconsole.engines.errors import Refused
+from streamconsole.engines.workspace.tables import HEAD
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def upgrade(connection: Connection, where: str) -> None:
+    """Run the missing revisions in the connection's open transaction.
+
+    Raises:
+        Refused: the workspace was made by a newer program, or holds tables of another one.
+    """
+    current = revision(connection)
+    if current == HEAD:
+        return
+    if current is None and inspect(connection).get_table_names():
+        raise Refused(f"workspace {where} holds other tables already: name an empty file with --workspace")
+    if current is not None and current > HEAD:
+        raise Refused(
+            f"workspace {where} was made by a newer streamconsole (its schema is {current}, this program knows {HEAD}): "
+            "upgrade this program"
+        )
+    _run_alembic(connection)
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision the workspace stands at; None for a new one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _run_alembic(connection: Connection) -> None:
+    # Imported only when there is something to do: it costs a fifth of a second.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,104 @@
+"""SQLite connections as the workspace wants them: WAL, full durability, explicit transactions."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import QueuePool
+
+from streamconsole.engines.errors import Refused
+
+BUSY_TIMEOUT_MS = 5_000
+
+NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "lustre", "fuse.s3fs")
+
+
+def connect(path: Path, *, begin: str) -> Engine:
+    """An engine over one file whose transactions start with `begin` (`BEGIN` or `BEGIN IMMEDIATE`)."""
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=4,
+        max_overflow=16,
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _: Any) -> None:
+        # The driver's own implicit BEGIN would come too late and in the wrong kind.
+        connection.isolation_level = None
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def prepare_file(path: Path) -> None:
+    """Make the folder and the file, private to the user; refuse what cannot hold a workspace.
+
+    Raises:
+        Refused: a folder, a network mount, no permission, or not a SQLite file.
+    """
+    if path.is_dir():
+        raise Refused(f"workspace {path} is a folder: name a file, for example {path / 'workspace.db'}")
+    _refuse_network_mount(path)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise Refused(f"workspace {path} cannot be opened: {error.strerror}") from error
+    if head and head != b"SQLite format 3\x00":
+        raise Refused(f"workspace {path} is not a SQLite file: name another one with --workspace")
+
+
+def set_wal(path: Path) -> None:
+    """Switch the file to write-ahead logging.
+
+    Raises:
+        Refused: another program keeps the file locked, or it is damaged.
+    """
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        raise Refused(f"workspace {path} cannot be used now ({error}): another program holds it") from error
+    except sqlite3.DatabaseError as error:
+        raise Refused(f"workspace {path} is damaged ({error}): restore a backup of it") from error
+    finally:
+        connection.close()
+
+
+def _refuse_network_mount(path: Path) -> None:
+    kind = filesystem_of(path)
+    if kind.startswith(NETWORK_FILESYSTEMS):
+        raise Refused(
+            f"workspace {path} is on a network mount ({kind}), where file locks cannot be trusted: "
+            "name a file on a local disk with --workspace"
+        )
+
+
+def filesystem_of(path: Path, mounts: str = "/proc/self/mounts") -> str:
+    """Kind of the file system a path is on (`ext4`), or an empty string where it is not known."""
+    resolved = str(path.absolute().resolve())
+    best, kind = "", ""
+    try:
+        lines = Path(mounts).read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        _, point, found, *_ = line.split(" ")
+        point = point.encode().decode("unicode_escape")
+        inside = resolved == point or resolved.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, found
+    return kind

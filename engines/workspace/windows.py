@@ -1,0 +1,254 @@
+"""The ledger of windows as the workspace keeps it: every range with its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from streamconsole.engines.errors import StaleEpoch
+from streamconsole.engines.states import WindowState
+from streamconsole.engines.workspace.clock import now_ms
+from streamconsole.engines.workspace.runs import Run
+from streamconsole.engines.workspace.tables import failures, runs, windows
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A range of rows, the unit of a migration.
+
+    Args:
+        number: counts from 1 in the order of the source.
+        lo: first offset of the range (bytes in a file, rows in a generated source).
+        hi: offset after its end.
+        first_row: rows (lines) of the source before the range, counted from where the run began.
+        rows: rows (lines) in it, 0 when not known.
+    """
+
+    number: int
+    lo: int
+    hi: int
+    first_row: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRecord:
+    """A window with its outcome; times in milliseconds since the epoch."""
+
+    window: Window
+    state: WindowState
+    worker: int | None
+    attempt: int
+    rows_read: int
+    rows_written: int
+    rejects: int
+    error: str | None
+    started_at: int | None
+    finished_at: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The form that `runs history --json` prints and `--windows` accepts."""
+        return {
+            "window": self.window.number,
+            "lo": self.window.lo,
+            "hi": self.window.hi,
+            "first_row": self.window.first_row,
+            "rows": self.window.rows,
+            "state": self.state,
+            "worker": self.worker,
+            "attempt": self.attempt,
+            "rows_read": self.rows_read,
+            "rows_written": self.rows_written,
+            "rejects": self.rejects,
+            "error": self.error,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over a run's windows; `offset_done` in the unit of the windows' offsets."""
+
+    pending: int = 0
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    rows_read: int = 0
+    rows_written: int = 0
+    rejects: int = 0
+    offset_done: int = 0
+
+    @property
+    def windows(self) -> int:
+        """Windows in all."""
+        return self.pending + self.running + self.completed + self.failed
+
+
+def plan(connection: Connection, run: Run, planned: Sequence[Window]) -> None:
+    """Record windows as pending, before they are handed out."""
+    _check_epoch(connection, run)
+    if planned:
+        connection.execute(
+            insert(windows),
+            [
+                {
+                    "run": run.id,
+                    "number": window.number,
+                    "lo": window.lo,
+                    "hi": window.hi,
+                    "first_row": window.first_row,
+                    "rows": window.rows,
+                    "state": WindowState.PENDING,
+                    "attempt": 0,
+                    "rows_read": 0,
+                    "rows_written": 0,
+                    "rejects": 0,
+                }
+                for window in planned
+            ],
+        )
+
+
+def start(connection: Connection, run: Run, number: int, worker: int) -> int:
+    """A worker has begun with a window; gives the attempt, counted from 1."""
+    _check_epoch(connection, run)
+    _change(connection, run, number, state=WindowState.RUNNING, worker=worker, started_at=now_ms(), finished_at=None)
+    connection.execute(_one(run, number).values(attempt=windows.c.attempt + 1))
+    attempt = connection.execute(
+        select(windows.c.attempt).where(windows.c.run == run.id, windows.c.number == number)
+    ).scalar_one()
+    return int(attempt)
+
+
+def complete(
+    connection: Connection, run: Run, number: int, rows_read: int, rows_written: int, rejects: int
+) -> None:
+    """A window's rows are committed in the target."""
+    _check_epoch(connection, run)
+    _change(
+        connection,
+        run,
+        number,
+        state=WindowState.COMPLETED,
+        rows_read=rows_read,
+        rows_written=rows_written,
+        rejects=rejects,
+        error=None,
+        finished_at=now_ms(),
+    )
+
+
+def record_failure(connection: Connection, run: Run, window: Window, worker: int, attempt: int, message: str) -> None:
+    """An attempt failed; the window may yet be tried again."""
+    _check_epoch(connection, run)
+    connection.execute(
+        insert(failures).values(
+            run=run.id,
+            window=window.number,
+            lo=window.lo,
+            hi=window.hi,
+            attempt=attempt,
+            worker=worker,
+            message=message,
+            at=now_ms(),
+        )
+    )
+    _change(connection, run, window.number, error=message)
+
+
+def fail(connection: Connection, run: Run, number: int, message: str) -> None:
+    """A window failed for good (until it is retried by hand)."""
+    _check_epoch(connection, run)
+    _change(connection, run, number, state=WindowState.FAILED, error=message, finished_at=now_ms())
+
+
+def hand_back(connection: Connection, run: Run, states: Collection[WindowState], number: int | None = None) -> int:
+    """Put windows in one of `states` (all of the run, or just one) back to pending; gives how many."""
+    _check_epoch(connection, run)
+    statement = update(windows).where(windows.c.run == run.id, windows.c.state.in_(list(states)))
+    if number is not None:
+        statement = statement.where(windows.c.number == number)
+    return connection.execute(statement.values(state=WindowState.PENDING, worker=None, started_at=None)).rowcount
+
+
+def listing(
+    connection: Connection, run_id: str, states: Collection[WindowState] | None = None
+) -> list[WindowRecord]:
+    """A run's windows in order, of the given states or all."""
+    statement = select(windows).where(windows.c.run == run_id).order_by(windows.c.number)
+    if states is not None:
+        statement = statement.where(windows.c.state.in_(list(states)))
+    return [_from_row(row) for row in connection.execute(statement)]
+
+
+def get(connection: Connection, run_id: str, number: int) -> WindowRecord | None:
+    """One window."""
+    row = connection.execute(select(windows).where(windows.c.run == run_id, windows.c.number == number)).first()
+    return _from_row(row) if row else None
+
+
+def failures_of(connection: Connection, run_id: str, number: int | None = None) -> list[dict[str, Any]]:
+    """Failed attempts of a run, or of one window, the latest first."""
+    statement = select(failures).where(failures.c.run == run_id).order_by(failures.c.id.desc())
+    if number is not None:
+        statement = statement.where(failures.c.window == number)
+    return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def totals(connection: Connection, run_ids: Sequence[str]) -> dict[str, Totals]:
+    """Sums per run, for the runs asked for."""
+    rows = connection.execute(
+        select(
+            windows.c.run,
+            windows.c.state,
+            func.count().label("count"),
+            func.sum(windows.c.rows_read).label("rows_read"),
+            func.sum(windows.c.rows_written).label("rows_written"),
+            func.sum(windows.c.rejects).label("rejects"),
+            func.sum(windows.c.hi - windows.c.lo).label("offset"),
+        )
+        .where(windows.c.run.in_(run_ids))
+        .group_by(windows.c.run, windows.c.state)
+    )
+    sums: dict[str, dict[str, int]] = {run_id: {} for run_id in run_ids}
+    for row in rows:
+        of_run = sums[row.run]
+        of_run[row.state] = row.count
+        for column in ("rows_read", "rows_written", "rejects"):
+            of_run[column] = of_run.get(column, 0) + getattr(row, column)
+        if row.state == WindowState.COMPLETED:
+            of_run["offset_done"] = row.offset
+    return {run_id: Totals(**values) for run_id, values in sums.items()}
+
+
+def _check_epoch(connection: Connection, run: Run) -> None:
+    epoch = connection.execute(select(runs.c.epoch).where(runs.c.id == run.id)).scalar()
+    if epoch != run.epoch:
+        raise StaleEpoch(f"run {run.id} has been taken over by another process")
+
+
+def _one(run: Run, number: int) -> Any:
+    return update(windows).where(windows.c.run == run.id, windows.c.number == number)
+
+
+def _change(connection: Connection, run: Run, number: int, **values: Any) -> None:
+    connection.execute(_one(run, number).values(**values))
+
+
+def _from_row(row: Row[Any]) -> WindowRecord:
+    return WindowRecord(
+        window=Window(row.number, row.lo, row.hi, row.first_row, row.rows),
+        state=WindowState(row.state),
+        worker=row.worker,
+        attempt=row.attempt,
+        rows_read=row.rows_read,
+        rows_written=row.rows_written,
+        rejects=row.rejects,
+        error=row.error,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
