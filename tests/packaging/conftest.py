@@ -2,7 +2,6 @@
 
 import sys
 import sysconfig
-import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -17,10 +16,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     base = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", base / "sdist")
     [sdist] = (base / "sdist").glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(base / "unpacked", filter="data")
-    [unpacked] = (base / "unpacked").iterdir()
-    return Built(sdist, build_wheel(ROOT, base / "wheel"), build_wheel(unpacked, base / "again"))
+    return Built(sdist, build_wheel(ROOT, base / "wheel"), build_wheel(sdist, base / "again"))
 
 
 @pytest.fixture(scope="session")
