@@ -28,6 +28,8 @@ THEME: Final = Theme(
     boost="ansi_default",
     dark=True,
     variables={
+        "ansi-background": "ansi_default",
+        "ansi-foreground": "ansi_default",
         "state-pending": "ansi_default",
         "state-running": "ansi_blue",
         "state-paused": "ansi_magenta",

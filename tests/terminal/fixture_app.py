@@ -1,7 +1,7 @@
 """A small console that is all guard and no engine: driven in a pty by the tests beside it.
 
-`python -m tests.terminal.fixture_app BEATS [--rows N] [--feed] [--hostile] [--ignore-hup] [--drain S] [--mouse]`.
-Every 50 ms a task adds the time to the file BEATS, as an engine would do its work.
+`python -m tests.terminal.fixture_app BEATS --help` names its options. Every 50 ms a task adds the time to the
+file BEATS, as an engine would do its work.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class FixtureApp(App[None]):
 
     def action_add(self) -> None:
         self.added += 1
-        self.query_one(LiveTable).update_rows({f"added {self.added}": (f"added {self.added}", "running", 0, "")})
+        self.query_one(LiveTable).update_rows(
+            {f"added {self.added}": (f"added {self.added}", "running", 0, "")}
+        )
 
     async def heartbeat(self) -> None:
         with Path(self.options.beats).open("a", buffering=1) as file:
