@@ -265,6 +265,10 @@ class LiveTable(ScrollView, can_focus=True):
             self.scroll_to(y=self._cursor - page + 1, animate=False)
 
     @property
+    def _line_width(self) -> int:
+        return self.scrollable_content_region.width
+
+    @property
     def _page(self) -> int:
         return max(1, self.scrollable_content_region.height - _HEADER_LINES)
 
@@ -352,7 +356,7 @@ class LiveTable(ScrollView, can_focus=True):
     # -- painting ----------------------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
-        self._painter.fit(self.size.width)
+        self._painter.fit(self._line_width)
         if y < _HEADER_LINES:
             return self._painter.header(self.get_component_rich_style("live-table--header"), self._sorted)
         line = y - _HEADER_LINES
@@ -360,7 +364,7 @@ class LiveTable(ScrollView, can_focus=True):
         if index < len(self._rows):
             return self._render_row(line, index)
         self._painted.pop(line, None)
-        return self._render_empty() if line == 0 else Strip.blank(self.size.width, self.rich_style)
+        return self._render_empty() if line == 0 else Strip.blank(self._line_width, self.rich_style)
 
     def _render_row(self, line: int, index: int) -> Strip:
         key = self._painted[line] = self._rows.key_at(index)
@@ -375,4 +379,4 @@ class LiveTable(ScrollView, can_focus=True):
     def _render_empty(self) -> Strip:
         text = self._empty_filtered if self._filtered and self._rows.total else self._empty
         style = self.get_component_rich_style("live-table--empty")
-        return Strip([Segment(clean(text), style)]).adjust_cell_length(self.size.width, style)
+        return Strip([Segment(clean(text), style)]).adjust_cell_length(self._line_width, style)

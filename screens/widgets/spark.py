@@ -42,6 +42,7 @@ class Spark(Widget):
         self,
         label: str = "",
         *,
+        label_width: int = 0,
         samples: int = 60,
         value_width: int = 12,
         ascii: bool | None = None,  # noqa: A002
@@ -53,6 +54,7 @@ class Spark(Widget):
 
         Args:
             label: what is measured; stands on the left.
+            label_width: cells kept for the label, so that several stand in line.
             samples: how many are kept; older ones are forgotten.
             value_width: cells kept for the current value, so that the line never jumps.
             ascii: whether to keep to ASCII; default as the locale demands.
@@ -61,7 +63,7 @@ class Spark(Widget):
             classes: as in `Widget`.
         """
         super().__init__(name=name, id=id, classes=classes)
-        self._label = clean(label)
+        self._label = clean(label).ljust(label_width)
         self._samples: deque[float] = deque(maxlen=samples)
         self._text = ""
         self._value_width = value_width

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["STATES", "Kind", "State", "ascii_only", "state"]
+__all__ = ["LOUD", "STATES", "Kind", "State", "ascii_only", "state"]
+
+LOUD: Final = 6
+"""From this rank on a state asks for somebody: its counts are coloured too."""
 
 Kind = Literal["run", "window", "job", "chunk", "process"]
 
@@ -21,6 +24,7 @@ class State:
 
     Attributes:
         word: the state's name, as the engines say it.
+        short: the same where room is scarce.
         glyph: one cell, for lists.
         ascii: the same where the terminal's locale is not UTF-8.
         block: one cell, for maps, where hundreds stand side by side.
@@ -30,6 +34,7 @@ class State:
     """
 
     word: str
+    short: str
     glyph: str
     ascii: str
     block: str
@@ -46,34 +51,34 @@ class State:
         return self.ascii_block if ascii else self.block
 
 
-def _pending(word: str, glyph: str = "○", plain: str = ".") -> State:
-    return State(word, glyph, plain, "·", ".", "state-pending", 2)
+def _pending(word: str, short: str, glyph: str = "○", plain: str = ".") -> State:
+    return State(word, short, glyph, plain, "·", ".", "state-pending", 2)
 
 
-def _running(word: str) -> State:
-    return State(word, "►", ">", "►", ">", "state-running", 4)
+def _running(word: str, short: str) -> State:
+    return State(word, short, "►", ">", "►", ">", "state-running", 4)
 
 
-def _retrying(word: str, glyph: str = "↻") -> State:
-    return State(word, glyph, "~", glyph, "~", "state-retrying", 6)
+def _retrying(word: str, short: str, glyph: str = "↻") -> State:
+    return State(word, short, glyph, "~", glyph, "~", "state-retrying", 6)
 
 
 def _completed(
-    word: str, glyph: str = "✓", plain: str = "+", block: str = "■", plain_block: str = "#"
+    word: str, short: str, glyph: str = "✓", plain: str = "+", block: str = "■", plain_block: str = "#"
 ) -> State:
-    return State(word, glyph, plain, block, plain_block, "state-completed", 1)
+    return State(word, short, glyph, plain, block, plain_block, "state-completed", 1)
 
 
-def _failed(word: str, glyph: str = "✗") -> State:
-    return State(word, glyph, "X", glyph, "X", "state-failed", 7)
+def _failed(word: str, short: str = "fail", glyph: str = "✗") -> State:
+    return State(word, short, glyph, "X", glyph, "X", "state-failed", 7)
 
 
 def _paused(word: str) -> State:
-    return State(word, "‖", "=", "‖", "=", "state-paused", 5)
+    return State(word, "hold", "‖", "=", "‖", "=", "state-paused", 5)
 
 
-def _cancelled(word: str, glyph: str = "⊘") -> State:
-    return State(word, glyph, "-", glyph, "-", "state-cancelled", 3)
+def _cancelled(word: str, short: str, glyph: str = "⊘") -> State:
+    return State(word, short, glyph, "-", glyph, "-", "state-cancelled", 3)
 
 
 def _table(*states: State) -> dict[str, State]:
@@ -82,46 +87,46 @@ def _table(*states: State) -> dict[str, State]:
 
 STATES: Final[Mapping[Kind, Mapping[str, State]]] = {
     "run": _table(
-        _pending("planned"),
-        _running("running"),
+        _pending("planned", "plan"),
+        _running("running", "run"),
         _paused("paused"),
-        _failed("failure", "✘"),
-        _completed("completed"),
-        _cancelled("cancelled"),
+        _failed("failure", "fail", "✘"),
+        _completed("completed", "done"),
+        _cancelled("cancelled", "stop"),
     ),
     "window": _table(
-        _pending("pending"),
-        _running("running"),
-        _retrying("retrying"),
-        _completed("completed"),
+        _pending("pending", "pend"),
+        _running("running", "run"),
+        _retrying("retrying", "retry"),
+        _completed("completed", "done"),
         _failed("failed"),
     ),
     "job": _table(
-        _pending("waiting"),
-        _running("active"),
-        _pending("delayed", "◷", "o"),
-        _pending("prioritized", "▲", "^"),
-        _pending("waiting-children", "◇", ":"),
-        _completed("completed"),
+        _pending("waiting", "wait"),
+        _running("active", "run"),
+        _pending("delayed", "delay", "◷", "o"),
+        _pending("prioritized", "prio", "▲", "^"),
+        _pending("waiting-children", "child", "◇", ":"),
+        _completed("completed", "done"),
         _failed("failed"),
     ),
     "chunk": _table(
-        _pending("buffered", "◌"),
-        _running("sending"),
-        _retrying("retrying"),
-        _completed("stored"),
-        _completed("present", "≡", "=", "□", "="),
+        _pending("buffered", "buf", "◌"),
+        _running("sending", "send"),
+        _retrying("retrying", "retry"),
+        _completed("stored", "stored"),
+        _completed("present", "there", "≡", "=", "□", "="),
         _failed("failed"),
     ),
     "process": _table(
-        _running("running"),
-        _pending("waiting"),
+        _running("running", "run"),
+        _pending("waiting", "wait"),
         _paused("paused"),
-        _completed("completed"),
+        _completed("completed", "done"),
         _failed("failed"),
-        _retrying("compensating", "↺"),
-        _cancelled("compensated", "↶"),
-        _cancelled("cancelled"),
+        _retrying("compensating", "undo", "↺"),
+        _cancelled("compensated", "undone", "↶"),
+        _cancelled("cancelled", "stop"),
     ),
 }
 """The states of each kind by their word, in the order of a unit's life."""
@@ -129,7 +134,7 @@ STATES: Final[Mapping[Kind, Mapping[str, State]]] = {
 
 def state(kind: Kind, word: str) -> State:
     """Return how `word` looks among the states of `kind`; an unknown one is shown as `?`, never an error."""
-    return STATES[kind].get(word) or State(word, "?", "?", "?", "?", "state-pending", 3)
+    return STATES[kind].get(word) or State(word, word[:5], "?", "?", "?", "?", "state-pending", 3)
 
 
 def ascii_only(environ: Mapping[str, str] = os.environ) -> bool:

@@ -16,7 +16,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from streamconsole.screens.widgets.palette import variable_style
-from streamconsole.screens.widgets.states import Kind, State, ascii_only
+from streamconsole.screens.widgets.states import LOUD, Kind, State, ascii_only
 from streamconsole.screens.widgets.unit_states import UnitStates
 
 __all__ = ["UnitMap"]
@@ -32,7 +32,11 @@ class UnitMap(Widget, can_focus=True):
     UnitMap {
         height: 6;
         & > .unit-map--legend { color: $text-muted; }
-        & > .unit-map--cursor { text-style: reverse; }
+        & > .unit-map--cursor {
+            color: $block-cursor-foreground;
+            background: $block-cursor-background;
+            text-style: $block-cursor-text-style;
+        }
     }
     """
 
@@ -206,22 +210,32 @@ class UnitMap(Widget, can_focus=True):
         return self._with_cursor(strip, column) if self.has_focus and 0 <= column < len(cells) else strip
 
     def _with_cursor(self, strip: Strip, column: int) -> Strip:
-        under = strip.crop(column, column + 1).apply_style(Style(reverse=True))
-        return Strip.join([strip.crop(0, column), under, strip.crop(column + 1, self._width)])
+        style = self.get_component_rich_style("unit-map--cursor")
+        under = Segment(strip.crop(column, column + 1).text, style)
+        return Strip.join([strip.crop(0, column), Strip([under]), strip.crop(column + 1, self._width)])
 
     def _legend(self) -> Strip:
         base = self.get_component_rich_style("unit-map--legend")
         counts = [(look, count) for look, count in self._units.counts().items() if count]
+        segments: list[Segment] = []
+        for text, look in self._legend_parts(counts):
+            loud = look is not None and look.rank >= LOUD
+            segments.append(Segment("  " if segments else "", base))
+            if look is not None:
+                segments.append(Segment(look.cell(ascii=self._ascii) + " ", self._style(look)))
+            segments.append(Segment(text, self._style(look) if look is not None and loud else base))
+        return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
+
+    def _legend_parts(self, counts: list[tuple[State, int]]) -> list[tuple[str, State | None]]:
+        """Return the longest legend that fits; the shortest when none does."""
         size = f"{len(self._units):,} {'unit' if len(self._units) == 1 else 'units'}"
         head = f"{size}, {self.grain:,} a cell" if self.grain > 1 else size
-        full = [(look, f" {count:,} {look.word}") for look, count in counts]
-        if sum(len(text) + 3 for _, text in full) + len(head) > self._width:
-            head, full = "", [(look, f" {count:,} {look.word[:4]}") for look, count in counts]
-        segments = [Segment(head, base)]
-        for look, text in full:
-            segments += [Segment("  " if segments[0].text or len(segments) > 1 else "", base)]
-            segments += [Segment(look.cell(ascii=self._ascii), self._style(look)), Segment(text, base)]
-        return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
+        words: list[tuple[str, State | None]] = [(f"{count:,} {look.word}", look) for look, count in counts]
+        short: list[tuple[str, State | None]] = [(f"{count:,} {look.short}", look) for look, count in counts]
+        for parts in ([(head, None), *words], words, short):
+            if sum(len(text) + (2 if look else 0) + 2 for text, look in parts) - 2 <= self._width:
+                return parts
+        return short
 
     def _style(self, look: State) -> Style:
         return self.rich_style + variable_style(self, look.variable)

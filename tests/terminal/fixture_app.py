@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +22,7 @@ from textual.binding import Binding, BindingType
 from streamconsole import themes
 from streamconsole.driver import ConsoleDriver, TerminalLost
 from streamconsole.screens.widgets.live_table import Column, LiveTable
+from streamconsole.screens.widgets.spark import Spark
 from tests.terminal.hostile import HOSTILE
 
 COLUMNS = (
@@ -35,6 +37,7 @@ STATES = ("pending", "running", "completed", "failed", "retrying")
 class FixtureApp(App[None]):
     """A table, a feed at 10 Hz, a heartbeat at 20 Hz."""
 
+    CSS = ".small { height: 2; }"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "quit", "Quit"), Binding("a", "add", "Add")]
 
@@ -49,7 +52,16 @@ class FixtureApp(App[None]):
         return dict(themes.STATE_DEFAULTS)
 
     def compose(self) -> ComposeResult:
+        if not self.options.hostile:
+            yield LiveTable(COLUMNS, markable=True)
+            return
         yield LiveTable(COLUMNS, markable=True)
+        titles = [Column(str(at), nasty, min_width=6) for at, nasty in enumerate(HOSTILE[:4])]
+        yield LiveTable(titles, empty="".join(HOSTILE), id="empty", classes="small")
+        for nasty in HOSTILE[:8]:
+            spark = Spark(nasty)
+            spark.push(1, nasty)
+            yield spark
 
     def on_mount(self) -> None:
         themes.install(self, "console-dark")
@@ -59,10 +71,14 @@ class FixtureApp(App[None]):
         if self.options.ignore_hup:
             loop.remove_signal_handler(signal.SIGHUP)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        self.query_one(LiveTable).set_rows(range(self.options.rows), map(self.line, range(self.options.rows)))
+        self.query(LiveTable).first().set_rows(
+            range(self.options.rows), map(self.line, range(self.options.rows))
+        )
         self.tasks.append(loop.create_task(self.heartbeat()))
+        threading.Thread(target=self.pulse, daemon=True).start()
         if self.options.feed:
-            self.set_interval(0.1, self.feed)
+            timer = self.set_interval(0.1, self.feed)
+            loop.add_signal_handler(signal.SIGUSR1, lambda: (timer.stop(), self.note("feed off")))
 
     def line(self, key: int) -> tuple[str | int | Text, ...]:
         if self.options.hostile:
@@ -72,19 +88,31 @@ class FixtureApp(App[None]):
 
     def feed(self) -> None:
         self.beat += 1
-        self.query_one(LiveTable).update_rows({key: self.line(key) for key in range(self.options.rows)})
+        self.query(LiveTable).first().update_rows({key: self.line(key) for key in range(self.options.rows)})
 
     def action_add(self) -> None:
         self.added += 1
-        self.query_one(LiveTable).update_rows(
+        self.query(LiveTable).first().update_rows(
             {f"added {self.added}": (f"added {self.added}", "running", 0, "")}
         )
 
     async def heartbeat(self) -> None:
         with Path(self.options.beats).open("a", buffering=1) as file:
             while True:
-                print(f"beat {time.monotonic()}", file=file)
+                print("beat", time.monotonic(), self.beat, self.backlog, file=file)
                 await asyncio.sleep(0.05)
+
+    def pulse(self) -> None:
+        """Beat outside the loop: tells a blocked loop from a machine with no time for anybody."""
+        with Path(self.options.beats).open("a", buffering=1) as file:
+            while True:
+                print("pulse", time.monotonic(), file=file)
+                time.sleep(0.05)
+
+    @property
+    def backlog(self) -> int:
+        driver = self._driver
+        return driver.backlog if isinstance(driver, ConsoleDriver) else 0
 
     def note(self, word: str) -> None:
         with Path(self.options.beats).open("a") as file:

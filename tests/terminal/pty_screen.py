@@ -201,6 +201,11 @@ class PtyScreen:
     # -- how it fares ------------------------------------------------------------------------------
 
     @property
+    def echoes(self) -> bool:
+        """Whether the terminal echoes what is typed: a shell's does, a full-screen program's does not."""
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
+
+    @property
     def cpu_seconds(self) -> float:
         """Processor time the program has used, user and system."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
