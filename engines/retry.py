@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
-
 T = TypeVar("T")
 
 
@@ -44,7 +43,7 @@ class RetryPolicy:
         # The exponent is bounded because 2.0 ** 1024 overflows; the cap is reached long before.
         grown = self.delay * 2.0 ** min(retry - 1, 62) if self.backoff is Backoff.EXPONENTIAL else self.delay
         full = min(self.cap, grown)
-        return full * (1 - self.jitter * random.random())  # noqa: S311 - jitter, not a secret
+        return full * (1 - self.jitter * random.random())
 
     async def run(
         self,

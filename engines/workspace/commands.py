@@ -51,7 +51,9 @@ def send(
 def pending(connection: Connection, runs: list[str]) -> list[SentCommand]:
     """Commands not yet obeyed for the given runs, oldest first."""
     rows = connection.execute(
-        select(commands).where(commands.c.state == "pending", commands.c.run.in_(runs)).order_by(commands.c.id)
+        select(commands)
+        .where(commands.c.state == "pending", commands.c.run.in_(runs))
+        .order_by(commands.c.id)
     )
     return [_from_row(row) for row in rows]
 

@@ -45,7 +45,9 @@ class Node:
 def get(connection: Connection, node_id: str) -> Node | None:
     """The node of that id."""
     row = connection.execute(
-        select(nodes.c.id, nodes.c.host, nodes.c.boot, nodes.c.pid, nodes.c.lease_until).where(nodes.c.id == node_id)
+        select(nodes.c.id, nodes.c.host, nodes.c.boot, nodes.c.pid, nodes.c.lease_until).where(
+            nodes.c.id == node_id
+        )
     ).first()
     return Node(*row) if row else None
 
@@ -149,7 +151,9 @@ def _deregister(connection: Connection, node_id: str) -> None:
 def _forget_dead(connection: Connection, locks: Path) -> list[str]:
     """Remove rows of processes of this boot that died; gives their ids."""
     rows = connection.execute(
-        select(nodes.c.id, nodes.c.host, nodes.c.boot, nodes.c.pid, nodes.c.lease_until).where(nodes.c.boot == boot_id())
+        select(nodes.c.id, nodes.c.host, nodes.c.boot, nodes.c.pid, nodes.c.lease_until).where(
+            nodes.c.boot == boot_id()
+        )
     ).all()
     dead = [row.id for row in rows if not is_alive(Node(*row), locks)]
     if dead:

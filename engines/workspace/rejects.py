@@ -49,7 +49,12 @@ def listing(
     """A run's rejects in the order of the source."""
     statement = (
         select(
-            rejects.c.window, rejects.c.line, rejects.c.offset, rejects.c.column, rejects.c.reason, rejects.c.row
+            rejects.c.window,
+            rejects.c.line,
+            rejects.c.offset,
+            rejects.c.column,
+            rejects.c.reason,
+            rejects.c.row,
         )
         .where(rejects.c.run == run_id)
         .order_by(rejects.c.window, rejects.c.line)

@@ -78,11 +78,15 @@ def get(connection: Connection, run_id: str) -> Run:
     """
     row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
     if row is None:
-        rows = connection.execute(select(runs).where(runs.c.id.startswith(run_id, autoescape=True)).limit(5)).all()
+        rows = connection.execute(
+            select(runs).where(runs.c.id.startswith(run_id, autoescape=True)).limit(5)
+        ).all()
         if len(rows) > 1:
             raise Refused(f"run {run_id} could be {', '.join(found.id for found in rows)}: write more of it")
         if not rows:
-            raise Refused(f"there is no run {run_id} in this workspace: `streamconsole runs list` shows what there is")
+            raise Refused(
+                f"there is no run {run_id} in this workspace: `streamconsole runs list` shows what there is"
+            )
         row = rows[0]
     return _from_row(row)
 
@@ -93,7 +97,9 @@ def listing(connection: Connection, limit: int = 200) -> list[Run]:
     return [_from_row(row) for row in rows]
 
 
-def unfinished_like(connection: Connection, engine: EngineKind, name: str, spec: dict[str, Any]) -> Run | None:
+def unfinished_like(
+    connection: Connection, engine: EngineKind, name: str, spec: dict[str, Any]
+) -> Run | None:
     """The newest run of that name and settings that has not come to its end."""
     rows = connection.execute(
         select(runs)
@@ -121,9 +127,7 @@ def claim(connection: Connection, run_id: str, node: nodes.Node, locks: Path) ->
                 f"run {run.id} is held by {holder}: stop it there, or steer it from here with "
                 f"`streamconsole runs pause|resume|retry|cancel|stop {run.id}`"
             )
-    connection.execute(
-        update(runs).where(runs.c.id == run.id).values(owner=node.id, epoch=run.epoch + 1)
-    )
+    connection.execute(update(runs).where(runs.c.id == run.id).values(owner=node.id, epoch=run.epoch + 1))
     return get(connection, run.id)
 
 
@@ -159,9 +163,7 @@ def save_plan(connection: Connection, run: Run, plan: dict[str, Any]) -> None:
 
 def release(connection: Connection, run: Run) -> None:
     """Own the run no longer. Does nothing when somebody else owns it by now."""
-    connection.execute(
-        update(runs).where(runs.c.id == run.id, runs.c.epoch == run.epoch).values(owner=None)
-    )
+    connection.execute(update(runs).where(runs.c.id == run.id, runs.c.epoch == run.epoch).values(owner=None))
 
 
 def remove(connection: Connection, run_id: str) -> None:
@@ -172,7 +174,9 @@ def remove(connection: Connection, run_id: str) -> None:
 
 
 def _update(connection: Connection, run: Run, values: dict[str, Any]) -> None:
-    changed = connection.execute(update(runs).where(runs.c.id == run.id, runs.c.epoch == run.epoch).values(**values))
+    changed = connection.execute(
+        update(runs).where(runs.c.id == run.id, runs.c.epoch == run.epoch).values(**values)
+    )
     if changed.rowcount == 0:
         raise StaleEpoch(f"run {run.id} has been taken over by another process")
 

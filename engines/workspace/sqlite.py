@@ -14,7 +14,18 @@ from streamconsole.engines.errors import Refused
 
 BUSY_TIMEOUT_MS = 5_000
 
-NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs", "lustre", "fuse.s3fs")
+NETWORK_FILESYSTEMS = (
+    "nfs",
+    "cifs",
+    "smb",
+    "9p",
+    "fuse.sshfs",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "fuse.s3fs",
+)
 
 
 def connect(path: Path, *, begin: str) -> Engine:

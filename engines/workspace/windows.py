@@ -116,7 +116,15 @@ def plan(connection: Connection, run: Run, planned: Sequence[Window]) -> None:
 def start(connection: Connection, run: Run, number: int, worker: int) -> int:
     """A worker has begun with a window; gives the attempt, counted from 1."""
     _check_epoch(connection, run)
-    _change(connection, run, number, state=WindowState.RUNNING, worker=worker, started_at=now_ms(), finished_at=None)
+    _change(
+        connection,
+        run,
+        number,
+        state=WindowState.RUNNING,
+        worker=worker,
+        started_at=now_ms(),
+        finished_at=None,
+    )
     connection.execute(_one(run, number).values(attempt=windows.c.attempt + 1))
     attempt = connection.execute(
         select(windows.c.attempt).where(windows.c.run == run.id, windows.c.number == number)
@@ -142,7 +150,9 @@ def complete(
     )
 
 
-def record_failure(connection: Connection, run: Run, window: Window, worker: int, attempt: int, message: str) -> None:
+def record_failure(
+    connection: Connection, run: Run, window: Window, worker: int, attempt: int, message: str
+) -> None:
     """An attempt failed; the window may yet be tried again."""
     _check_epoch(connection, run)
     connection.execute(
@@ -166,13 +176,17 @@ def fail(connection: Connection, run: Run, number: int, message: str) -> None:
     _change(connection, run, number, state=WindowState.FAILED, error=message, finished_at=now_ms())
 
 
-def hand_back(connection: Connection, run: Run, states: Collection[WindowState], number: int | None = None) -> int:
+def hand_back(
+    connection: Connection, run: Run, states: Collection[WindowState], number: int | None = None
+) -> int:
     """Put windows in one of `states` (all of the run, or just one) back to pending; gives how many."""
     _check_epoch(connection, run)
     statement = update(windows).where(windows.c.run == run.id, windows.c.state.in_(list(states)))
     if number is not None:
         statement = statement.where(windows.c.number == number)
-    return connection.execute(statement.values(state=WindowState.PENDING, worker=None, started_at=None)).rowcount
+    return connection.execute(
+        statement.values(state=WindowState.PENDING, worker=None, started_at=None)
+    ).rowcount
 
 
 def listing(
@@ -187,7 +201,9 @@ def listing(
 
 def get(connection: Connection, run_id: str, number: int) -> WindowRecord | None:
     """One window."""
-    row = connection.execute(select(windows).where(windows.c.run == run_id, windows.c.number == number)).first()
+    row = connection.execute(
+        select(windows).where(windows.c.run == run_id, windows.c.number == number)
+    ).first()
     return _from_row(row) if row else None
 
 

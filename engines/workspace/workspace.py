@@ -109,7 +109,9 @@ def path_of(url: str) -> Path:
     except ArgumentError as error:
         raise Refused(f"workspace {mask(url)} is not a URL: write sqlite:///path/to/workspace.db") from error
     if parsed.get_backend_name() != "sqlite":
-        raise Refused(f"workspace {mask(url)}: only sqlite:///path/to/workspace.db can be opened by this version")
+        raise Refused(
+            f"workspace {mask(url)}: only sqlite:///path/to/workspace.db can be opened by this version"
+        )
     if not parsed.database or parsed.database == ":memory:":
         raise Refused("a workspace must outlive the program: name a file, sqlite:///path/to/workspace.db")
     return Path(parsed.database).expanduser().absolute()

@@ -1,0 +1,153 @@
+"""What goes into the decoding of a window, and what comes out. Both cross process borders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from streamconsole.engines.migration.columns import ColumnType
+from streamconsole.engines.workspace.rejects import Reject
+from streamconsole.engines.workspace.windows import Window
+
+ROW_SHOWN = 1_024
+"""Characters of a refused row that are kept."""
+
+
+class Misfit(ValueError):
+    """A value that does not go into its column, however wide.
+
+    Args:
+        column: which one.
+        reason: why, in the operator's words.
+    """
+
+    def __init__(self, column: str | None, reason: str) -> None:
+        super().__init__(reason)
+        self.column = column
+
+
+class Reader(Protocol):
+    """Reads windows of one source; small and picklable."""
+
+    def rows(self, window: Window, refuse: Refuse) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The rows of a window, each with its index (0 for the window's first line or row).
+
+        What is no row at all is handed to `refuse`.
+        """
+        ...
+
+    def locate(self, window: Window, indexes: set[int]) -> dict[int, tuple[int, str]]:
+        """Offset and raw text of some rows of a window, by index; for the list of rejects."""
+        ...
+
+
+class Refuse(Protocol):
+    """Takes note of a row that is refused."""
+
+    def __call__(self, index: int, column: str | None, reason: str) -> None:
+        """Refuse the row at `index` of the window."""
+        ...
+
+
+class Normalizer(Protocol):
+    """Fits rows to the shape of one target, for one window."""
+
+    def add(self, index: int, row: dict[str, Any]) -> None:
+        """Fit one row.
+
+        Raises:
+            Misfit: it cannot be fitted.
+        """
+        ...
+
+    def needs(self) -> Mapping[str, ColumnType]:
+        """What the target's schema would have to become, by key, for the rows that did not fit."""
+        ...
+
+    def payload(self) -> tuple[bytes, list[int]]:
+        """The fitted rows as bytes, and the index of each."""
+        ...
+
+
+class NormalizerFactory(Protocol):
+    """Makes a normalizer per window; small and picklable."""
+
+    def __call__(self) -> Normalizer:
+        """A fresh normalizer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeTask:
+    """Read this window and fit its rows."""
+
+    reader: Reader
+    normalizer: NormalizerFactory
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A window's rows, fitted to a target.
+
+    Args:
+        payload: the rows in the target's own form.
+        indexes: index of each fitted row in its window.
+        rows_read: rows seen, refused ones included.
+        rejects: the refused ones.
+        needs: not empty when the schema must be widened first; then there is no payload.
+    """
+
+    payload: bytes
+    indexes: list[int]
+    rows_read: int
+    rejects: list[Reject] = field(default_factory=list)
+    needs: Mapping[str, ColumnType] = field(default_factory=dict)
+
+
+def decode(task: DecodeTask) -> Batch:
+    """Read a window and fit its rows: pure, runs in a thread or in another process."""
+    refused: dict[int, tuple[str | None, str]] = {}
+
+    def refuse(index: int, column: str | None, reason: str) -> None:
+        refused[index] = (column, reason)
+
+    normalizer = task.normalizer()
+    add = normalizer.add
+    rows_read = 0
+    for index, row in task.reader.rows(task.window, refuse):
+        rows_read += 1
+        try:
+            add(index, row)
+        except Misfit as misfit:
+            refuse(index, misfit.column, str(misfit))
+            rows_read -= 1
+    rows_read += len(refused)
+    needs = normalizer.needs()
+    if needs:
+        return Batch(b"", [], rows_read, needs=needs)
+    payload, indexes = normalizer.payload()
+    if len(indexes) + len(refused) != rows_read:
+        raise AssertionError(
+            f"{rows_read} rows read, {len(indexes)} fitted and {len(refused)} refused: rows were lost"
+        )
+    return Batch(payload, indexes, rows_read, describe(task.reader, task.window, refused))
+
+
+def describe(reader: Reader, window: Window, refused: Mapping[int, tuple[str | None, str]]) -> list[Reject]:
+    """Refused rows as the operator will find them listed."""
+    if not refused:
+        return []
+    located = reader.locate(window, set(refused))
+    return [
+        _reject(window, index, located.get(index, (window.lo, "")), column, reason)
+        for index, (column, reason) in sorted(refused.items())
+    ]
+
+
+def _reject(window: Window, index: int, place: tuple[int, str], column: str | None, reason: str) -> Reject:
+    offset, text = place
+    return Reject(
+        line=window.first_row + index + 1, offset=offset, column=column, reason=reason, row=text[:ROW_SHOWN]
+    )

@@ -1,0 +1,126 @@
+"""What the migration engine says on the bus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streamconsole.engines.bus import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """A process has begun, or gone on, with a run; `windows` are known by now, `size` is where offsets end."""
+
+    name_of_run: str
+    source: str
+    target: str
+    workers: int
+    size: int | None
+    unit_of_offsets: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused(Event):
+    """No new window starts."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed(Event):
+    """Windows start again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCompleted(Event):
+    """The source is dry and every window has its outcome."""
+
+    completed: int
+    failed: int
+    rows: int
+    rejects: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCancelled(Event):
+    """An operator ended the run."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed(Event):
+    """A side was lost (or the run had to stop); it resumes."""
+
+    side: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersChanged(Event):
+    """The run works with another number of workers from now on."""
+
+    workers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowsPlanned(Event):
+    """Ranges were cut and recorded."""
+
+    first: int
+    last: int
+    hi: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WindowEvent(Event):
+    window: int
+    worker: int
+
+    @property
+    def unit(self) -> str:
+        """The window's number."""
+        return str(self.window)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowStarted(_WindowEvent):
+    """A worker has begun with a range."""
+
+    lo: int
+    hi: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowCompleted(_WindowEvent):
+    """A range is committed in the target. `seconds` from start to commit."""
+
+    lo: int
+    hi: int
+    rows_read: int
+    rows: int
+    rejects: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowRetried(_WindowEvent):
+    """A range failed for a passing reason and is tried again after `pause` seconds."""
+
+    attempt: int
+    message: str
+    pause: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowFailed(_WindowEvent):
+    """A range failed; the run goes on without it."""
+
+    attempt: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowPutBack(_WindowEvent):
+    """A range is pending again."""

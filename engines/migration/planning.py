@@ -1,0 +1,66 @@
+"""What a migration will do, worked out before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from streamconsole.engines.errors import Refused
+from streamconsole.engines.migration.columns import ColumnType, infer
+from streamconsole.engines.migration.locations import name_of, source_of, target_of
+from streamconsole.engines.migration.settings import MigrationSettings
+from streamconsole.engines.migration.sources.source import SourceFacts
+
+KEYS = ("_id", "id")
+"""Keys taken as primary key when every sampled row has a value for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was found out.
+
+    Args:
+        name: what the run is called.
+        settings: what was asked for.
+        key: keys of the rows that make up the primary key.
+        data: kept with the run: size, unit of offsets, fingerprint, and the target's schema.
+    """
+
+    name: str
+    settings: MigrationSettings
+    key: tuple[str, ...]
+    data: dict[str, Any]
+
+
+def plan(settings: MigrationSettings, name: str | None = None) -> Plan:
+    """Look at both sides and work out what will be done. Blocking; writes nothing.
+
+    Raises:
+        Refused: it cannot be done.
+    """
+    source, target = source_of(settings), target_of(settings)
+    facts = source.inspect()
+    needs = infer(facts.sample)
+    key = _key(settings, facts, needs)
+    data = {
+        "size": facts.size,
+        "unit": source.unit,
+        "fingerprint": facts.fingerprint,
+        "key": list(key),
+        **target.inspect(needs, key),
+    }
+    return Plan(name or name_of(settings), settings, key, data)
+
+
+def _key(settings: MigrationSettings, facts: SourceFacts, needs: Mapping[str, ColumnType]) -> tuple[str, ...]:
+    for key in settings.key:
+        if key not in needs:
+            known = ", ".join(list(needs)[:12])
+            raise Refused(f"--key {key}: no row of {settings.source} looked at has it; there are {known}")
+    if settings.key:
+        return settings.key
+    for key in KEYS:
+        if all(row.get(key) is not None for row in facts.sample):
+            return (key,)
+    return ()

@@ -1,0 +1,378 @@
+"""One migration at work: what its workers notify, and what operators command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import orjson
+
+from streamconsole.engines.bus import Bus, Event
+from streamconsole.engines.control import Command, Leftover, Outcome, Snapshot, Verb
+from streamconsole.engines.errors import Refused, SideLost, StaleEpoch, StreamConsoleError
+from streamconsole.engines.migration.columns import ColumnType
+from streamconsole.engines.migration.decoding import Decoder, processes_for
+from streamconsole.engines.migration.events import (
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    WorkersChanged,
+)
+from streamconsole.engines.migration.history import History
+from streamconsole.engines.migration.locations import source_of, target_of
+from streamconsole.engines.migration.manager import WorkerManager
+from streamconsole.engines.migration.notifications import Kind, Notification
+from streamconsole.engines.migration.offsets import LOOK_AHEAD, OffsetManager, Position, after
+from streamconsole.engines.migration.settings import MigrationSettings
+from streamconsole.engines.migration.worker import Worker
+from streamconsole.engines.secrets import mask
+from streamconsole.engines.states import EngineKind, RunState, WindowState
+from streamconsole.engines.workspace import Workspace, runs, windows
+from streamconsole.engines.workspace.runs import Run
+from streamconsole.engines.workspace.windows import Window, WindowRecord
+
+MOST_WORKERS = 256
+
+
+class MigrationRun:
+    """A run that this process owns.
+
+    Args:
+        workspace: where it is kept.
+        bus: told of everything that happens.
+        run: as claimed.
+    """
+
+    def __init__(self, workspace: Workspace, bus: Bus, run: Run) -> None:
+        self._workspace = workspace
+        self._bus = bus
+        self._run = run
+        self._settings = MigrationSettings.model_validate(run.spec)
+        self._source = source_of(self._settings)
+        self._target = target_of(self._settings)
+        self._history = History(workspace, bus, run)
+        self._decoder = Decoder(0)
+        self._manager: WorkerManager | None = None
+        self._offsets = OffsetManager([])
+        self._state = run.state
+        self._failed: dict[int, Window] = {}
+        self._rejects = 0
+        self._loss: StreamConsoleError | None = None
+        self._ending: tuple[RunState, str] | None = None
+        self._widening = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    # To its end --------------------------------------------------------------------------------
+
+    async def execute(self, *, retry_failed: bool) -> RunState:
+        """Work until the source is dry, or the run is drained, cancelled or loses a side."""
+        try:
+            await self._prepare(retry_failed)
+        except BaseException:
+            await self._let_go()
+            raise
+        try:
+            await self._move(
+                RunState.RUNNING,
+                None,
+                RunStarted(
+                    **self._about(),
+                    name_of_run=self._run.name,
+                    source=mask(self._settings.source),
+                    target=mask(self._settings.target),
+                    workers=self._settings.workers,
+                    size=self._run.plan["size"],
+                    unit_of_offsets=self._source.unit,
+                ),
+            )
+            await self._work()
+            return await self._conclude()
+        except (SideLost, StaleEpoch) as error:
+            await self._fail(error)
+            raise
+        finally:
+            await self._let_go()
+
+    async def _prepare(self, retry_failed: bool) -> None:
+        self._refuse_changed_source(await asyncio.to_thread(self._source.fingerprint))
+        if "schema" in self._run.plan:
+            self._target.use(self._run.plan["schema"])
+        settled = await self._target.open(self._run.id, self._run.epoch)
+        await self._history.reconcile(settled, retry_failed=retry_failed)
+        records = await self._history.records()
+        self._failed = {r.window.number: r.window for r in records if r.state is WindowState.FAILED}
+        self._rejects = sum(record.rejects for record in records)
+        self._decoder = Decoder(processes_for(self._bytes_left(records), self._settings.workers))
+        self._offsets = await self._offsets_from(records)
+        worker = Worker(
+            self._source,
+            self._target,
+            self._decoder,
+            self._history,
+            self._settings.retry.policy(),
+            self._widen,
+        )
+        self._manager = WorkerManager(self._offsets, worker.work, self._notified, self._settings.workers)
+
+    async def _work(self) -> None:
+        assert self._manager is not None
+        self._task = asyncio.create_task(self._manager.start())
+        try:
+            await self._task
+        except asyncio.CancelledError:
+            if not self._task.cancelled():
+                self._task.cancel()
+                raise
+            # A drain ran out of time: what was active goes back.
+            await self._workspace.write(windows.hand_back, self._run, [WindowState.RUNNING])
+
+    async def _conclude(self) -> RunState:
+        """Bring the run into the state that its end means."""
+        if self._loss is not None:
+            raise self._loss
+        if self._ending is not None:
+            state, reason = self._ending
+            event: Event = (
+                RunCancelled(**self._about(), reason=reason)
+                if state is RunState.CANCELLED
+                else RunPaused(**self._about(), reason=reason)
+            )
+            await self._move(state, reason, event)
+            return state
+        await self._target.finish()
+        totals = (await self._workspace.read(windows.totals, [self._run.id]))[self._run.id]
+        if not totals.failed:
+            self._target.forget_parts()
+        await self._move(
+            RunState.COMPLETED,
+            None,
+            RunCompleted(
+                **self._about(),
+                completed=totals.completed,
+                failed=totals.failed,
+                rows=totals.rows_written,
+                rejects=totals.rejects,
+            ),
+        )
+        return RunState.COMPLETED
+
+    async def _fail(self, error: SideLost | StaleEpoch) -> None:
+        """Keep what happened, as far as the workspace can still be written."""
+        if isinstance(error, StaleEpoch):
+            return
+        with suppress(StreamConsoleError):
+            await self._workspace.write(windows.hand_back, self._run, [WindowState.RUNNING])
+            await self._move(
+                RunState.FAILURE,
+                mask(str(error)),
+                RunFailed(**self._about(), side=error.side, reason=mask(str(error))),
+            )
+        with suppress(OSError, StreamConsoleError):
+            await self._save_history()
+
+    async def _save_history(self) -> None:
+        records = [record.as_json() for record in await self._history.records()]
+        path = self._workspace.path.with_name(f"history-{self._run.id}.json")
+        await asyncio.to_thread(path.write_bytes, orjson.dumps(records, option=orjson.OPT_INDENT_2))
+
+    async def _let_go(self) -> None:
+        await self._decoder.close()
+        await self._target.close()
+
+    # Ranges ------------------------------------------------------------------------------------
+
+    async def _offsets_from(self, records: list[WindowRecord]) -> OffsetManager:
+        pending = [record.window for record in records if record.state is WindowState.PENDING]
+        if self._settings.windows is not None:
+            if not records:
+                pending = await asyncio.to_thread(self._listed_windows)
+                await self._history.plan(pending)
+            return OffsetManager(pending)
+        if records:
+            start = after([record.window for record in records])
+        else:
+            start = Position(1, await asyncio.to_thread(self._source.align, self._settings.from_offset), 0)
+        return OffsetManager(pending, start, self._cut, self._history.plan)
+
+    def _cut(self, position: Position) -> list[Window]:
+        """Up to LOOK_AHEAD windows from a position (in a thread)."""
+        cut: list[Window] = []
+        while len(cut) < LOOK_AHEAD:
+            limit = self._settings.limit
+            most = None if limit is None else limit - position.row
+            if most is not None and most <= 0:
+                break
+            window = self._source.cut(position.number, position.offset, position.row, most)
+            if window is None:
+                break
+            cut.append(window)
+            position = after(cut)
+        return cut
+
+    def _listed_windows(self) -> list[Window]:
+        """The ranges asked for, cut where they are larger than a window (in a thread)."""
+        cut: list[Window] = []
+        for lo, hi, first_row in self._settings.windows or ():
+            lo, hi = self._source.align(lo), self._source.align(hi)
+            while lo < hi:
+                window = self._source.cut(len(cut) + 1, lo, first_row, None, hi)
+                if window is None:
+                    break
+                cut.append(window)
+                lo, first_row = window.hi, first_row + window.rows
+        if not cut:
+            raise Refused(f"--windows: none of the ranges holds a row of {mask(self._settings.source)}")
+        return cut
+
+    def _bytes_left(self, records: list[WindowRecord]) -> int | None:
+        size = self._run.plan["size"]
+        if self._settings.windows is not None or self._settings.limit is not None or size is None:
+            return None if size is None or size > 10 * LOOK_AHEAD * self._settings.window_bytes else size
+        done = sum(r.window.hi - r.window.lo for r in records if r.state is WindowState.COMPLETED)
+        # A generated row counts like a line of 300 bytes.
+        return int((size - done) * (300 if self._source.unit == "rows" else 1))
+
+    def _refuse_changed_source(self, now: Mapping[str, Any]) -> None:
+        planned = self._run.plan["fingerprint"]
+        if now != planned:
+            changed = ", ".join(sorted(name for name in planned if planned[name] != now.get(name)))
+            raise Refused(
+                f"{mask(self._settings.source)} has changed since run {self._run.id} was planned ({changed}): "
+                "its windows would not fit any more; start a new run"
+            )
+
+    # What workers notify -------------------------------------------------------------------------
+
+    async def _notified(self, notification: Notification) -> None:
+        window = notification.window
+        if notification.kind is Kind.COMPLETED and notification.written is not None:
+            self._rejects += notification.written.rejects
+            self._stop_at_max_rejects()
+        elif notification.kind is Kind.ERROR and window is not None:
+            self._failed[window.number] = window
+        elif notification.kind is Kind.FAILURE:
+            error = notification.error
+            assert isinstance(error, StreamConsoleError)
+            self._lose(error)
+        if window is not None:
+            await self._offsets.settle(window)
+
+    def _lose(self, error: StreamConsoleError) -> None:
+        self._loss = self._loss or error
+        if self._manager is not None:
+            self._manager.end()
+
+    def _stop_at_max_rejects(self) -> None:
+        most = self._settings.max_rejects
+        if most is not None and self._rejects > most and self._ending is None:
+            self._end(RunState.PAUSED, f"stopped: {self._rejects:,} rows refused, --max-rejects is {most:,}")
+
+    async def _widen(self, needs: Mapping[str, ColumnType]) -> None:
+        async with self._widening:
+            await self._target.widen(needs)
+
+    # What operators command ----------------------------------------------------------------------
+
+    async def obey(self, command: Command) -> Outcome:
+        """Do what a command says."""
+        manager = self._manager
+        if manager is None:
+            return Outcome(False, "the run is only just beginning: try again in a moment")
+        if command.unit is not None and command.verb is not Verb.RETRY:
+            return Outcome(False, f"a window cannot be {command.verb}d by itself: pause or cancel the run")
+        match command.verb:
+            case Verb.PAUSE:
+                return await self._pause(manager)
+            case Verb.RESUME:
+                return await self._resume(manager)
+            case Verb.RETRY:
+                return await self._retry(command.unit)
+            case Verb.CANCEL:
+                self._end(RunState.CANCELLED, "cancelled by an operator")
+                return Outcome(True, "cancelling: active windows finish, committed ones stay")
+            case Verb.STOP:
+                self._end(RunState.PAUSED, "stopped by an operator")
+                return Outcome(True, "stopping: active windows finish; resume it any time")
+            case Verb.WORKERS:
+                return self._resize(manager, int(command.args.get("count", 0)))
+
+    async def _pause(self, manager: WorkerManager) -> Outcome:
+        if manager.paused:
+            return Outcome(True, "it is paused already")
+        manager.pause()
+        await self._move(
+            RunState.PAUSED, "paused by an operator", RunPaused(**self._about(), reason="by an operator")
+        )
+        return Outcome(True, f"paused: no new window starts, {manager.locks.locked} active will finish")
+
+    async def _resume(self, manager: WorkerManager) -> Outcome:
+        if not manager.paused:
+            return Outcome(True, "it is running already")
+        await self._move(RunState.RUNNING, None, RunResumed(**self._about()))
+        manager.continue_()
+        return Outcome(True, "resumed")
+
+    async def _retry(self, unit: str | None) -> Outcome:
+        chosen = [window for number, window in self._failed.items() if unit in (None, str(number))]
+        if not chosen:
+            return Outcome(False, "no window has failed" if unit is None else f"window {unit} has not failed")
+        for window in chosen:
+            del self._failed[window.number]
+            await self._history.put_back(window, 0)
+            await self._offsets.put_back(window)
+        return Outcome(
+            True, f"{len(chosen)} failed window{'s' if len(chosen) > 1 else ''} will be done again"
+        )
+
+    def _resize(self, manager: WorkerManager, count: int) -> Outcome:
+        if not 1 <= count <= MOST_WORKERS:
+            return Outcome(False, f"workers must be 1 to {MOST_WORKERS}")
+        manager.resize(count)
+        self._bus.publish(WorkersChanged(**self._about(), workers=count))
+        return Outcome(True, f"{count} worker{'s' if count > 1 else ''}")
+
+    async def drain(self, timeout: float) -> Leftover:
+        """Take no more windows, finish the active ones within `timeout` seconds, hand the rest back."""
+        manager, task = self._manager, self._task
+        if manager is None or task is None:
+            return Leftover(self._run.id, True, "nothing had begun")
+        active = manager.locks.locked
+        paused_by_operator = manager.paused
+        self._end(
+            RunState.PAUSED, "paused by an operator" if paused_by_operator else "stopped; resume it any time"
+        )
+        _, late = await asyncio.wait([task], timeout=timeout)
+        if late:
+            task.cancel()
+            return Leftover(
+                self._run.id, False, f"{manager.locks.locked} of {active} windows did not finish in time"
+            )
+        return Leftover(self._run.id, True, f"{active} active windows finished")
+
+    def snapshot(self) -> Snapshot:
+        """The run as it is now."""
+        manager = self._manager
+        return Snapshot(
+            run=self._run.id,
+            state=self._state,
+            workers=manager.wanted if manager else self._settings.workers,
+            active=manager.locks.locked if manager else 0,
+        )
+
+    def _end(self, state: RunState, reason: str) -> None:
+        self._ending = self._ending or (state, reason)
+        if self._manager is not None:
+            self._manager.end()
+
+    async def _move(self, state: RunState, reason: str | None, event: Event) -> None:
+        await self._workspace.write(runs.move, self._run, state, reason, event)
+        self._state = state
+        self._bus.publish(event)
+
+    def _about(self) -> dict[str, Any]:
+        return {"engine": EngineKind.MIGRATION, "run": self._run.id}

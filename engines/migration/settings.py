@@ -1,0 +1,58 @@
+"""What a migration is asked to do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamconsole.engines.retry import Backoff, RetryPolicy
+
+MIB = 2**20
+
+
+class RetrySettings(BaseModel):
+    """How a window that failed for a passing reason is tried again; pauses in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    attempts: Annotated[int, Field(ge=1, le=1000)] = 3
+    backoff: Backoff = Backoff.EXPONENTIAL
+    delay: Annotated[float, Field(ge=0, le=3600)] = 0.5
+    cap: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.2
+
+    def policy(self) -> RetryPolicy:
+        """The policy these settings describe."""
+        return RetryPolicy(self.attempts, self.backoff, self.delay, self.cap, self.jitter)
+
+
+class MigrationSettings(BaseModel):
+    """One migration.
+
+    Args:
+        source: where rows come from (a path or URL).
+        target: where they go; the fragment names the table.
+        workers: windows in hand at once.
+        window_rows: rows in a window, at most.
+        window_bytes: bytes in a window, at most.
+        limit: rows to move, at most; None for all.
+        from_offset: where to begin (bytes in a file, rows in a generated source).
+        windows: just these ranges, as (lo, hi, rows before lo); None for the whole source.
+        key: keys of the rows that make up the primary key; empty for `_id` or `id`, where there is one.
+        max_rejects: refused rows above which the run stops; None for no limit.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    target: str
+    workers: Annotated[int, Field(ge=1, le=256)] = 4
+    window_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000
+    window_bytes: Annotated[int, Field(ge=4096, le=256 * MIB)] = 8 * MIB
+    limit: Annotated[int, Field(ge=1)] | None = None
+    from_offset: Annotated[int, Field(ge=0)] = 0
+    windows: tuple[tuple[int, int, int], ...] | None = None
+    key: tuple[str, ...] = ()
+    max_rejects: Annotated[int, Field(ge=0)] | None = None
+    retry: RetrySettings = RetrySettings()

@@ -1,0 +1,236 @@
+"""NDJSON files: one JSON object a line, plain or MongoDB Extended JSON.
+
+Windows are byte ranges that end where a line ends. Lines are found by reading blocks, never the
+whole file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamconsole.engines.errors import Refused, SideLost
+from streamconsole.engines.migration.batch import ROW_SHOWN, Refuse
+from streamconsole.engines.migration.extended_json import Malformed, unwrap_row
+from streamconsole.engines.migration.json_lines import BadRow, has_long_number, parse
+from streamconsole.engines.migration.sources.source import SourceFacts
+from streamconsole.engines.workspace.windows import Window
+
+MAX_LINE = 16 * 2**20
+"""Bytes a line may have; a longer one is refused unread."""
+
+BOM = b"\xef\xbb\xbf"
+FINGERPRINT_BYTES = 65_536
+SAMPLE_ROWS = 1_000
+SAMPLE_PLACES = 8
+SAMPLE_AT_PLACE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class NdjsonReader:
+    """Reads byte ranges of one file as rows.
+
+    Args:
+        path: the file.
+    """
+
+    path: Path
+
+    def rows(self, window: Window, refuse: Refuse) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The rows of a byte range; blank lines are passed over."""
+        if window.hi - window.lo > MAX_LINE and window.rows == 1:
+            refuse(0, None, f"the line has {window.hi - window.lo:,} bytes, at most {MAX_LINE:,} are read")
+            return
+        block = self.read(window.lo, window.hi)
+        long_numbers = has_long_number(block)
+        wrappers = b'"$' in block
+        for index, line in enumerate(block.split(b"\n")):
+            if not line or line.isspace():
+                continue
+            try:
+                row = parse(line, careful=long_numbers and has_long_number(line))
+                if wrappers and b'"$' in line:
+                    row = unwrap_row(row)
+            except (BadRow, Malformed) as error:
+                refuse(index, None, str(error))
+                continue
+            yield index, row
+
+    def locate(self, window: Window, indexes: set[int]) -> dict[int, tuple[int, str]]:
+        """Offset and raw text of some lines of a window."""
+        if window.rows == 1 and window.hi - window.lo > MAX_LINE:
+            head = self.read(window.lo, window.lo + ROW_SHOWN)
+            return {0: (window.lo, head.decode(errors="replace"))}
+        found = {}
+        offset = window.lo
+        for index, line in enumerate(self.read(window.lo, window.hi).split(b"\n")):
+            if index in indexes:
+                found[index] = (offset, line[: 4 * ROW_SHOWN].decode(errors="replace"))
+            offset += len(line) + 1
+        return found
+
+    def read(self, lo: int, hi: int) -> bytes:
+        """The bytes of a range, without the mark some editors put first.
+
+        Raises:
+            SideLost: the file is gone or shorter than it was.
+        """
+        try:
+            with self.path.open("rb") as file:
+                file.seek(lo)
+                block = file.read(hi - lo)
+        except OSError as error:
+            raise SideLost("source", f"{self.path} cannot be read any more: {error.strerror}") from error
+        if len(block) < hi - lo:
+            raise SideLost("source", f"{self.path} has become shorter while it was read")
+        return block.removeprefix(BOM) if lo == 0 else block
+
+
+class NdjsonSource:
+    """A file of JSON lines.
+
+    Args:
+        path: the file.
+        window_rows: lines in a window, at most.
+        window_bytes: bytes in a window, at most (a longer line is a window of its own).
+    """
+
+    unit = "bytes"
+
+    def __init__(self, path: Path, window_rows: int, window_bytes: int) -> None:
+        self.path = path
+        self.reader = NdjsonReader(path)
+        self._window_rows = window_rows
+        self._window_bytes = window_bytes
+        self._line_bytes = 256
+
+    def inspect(self) -> SourceFacts:
+        """Look at the file: size, fingerprint, a sample of its rows.
+
+        Raises:
+            Refused: missing, a folder, unreadable, empty, or without a single row.
+        """
+        self._refuse_unreadable()
+        size = self.path.stat().st_size
+        if size == 0:
+            raise Refused(f"{self.path} is empty: there is nothing to move")
+        sample, first_problem = self._sample(size)
+        if not sample:
+            raise Refused(f"{self.path}: no row can be read from it; line 1: {first_problem or 'blank'}")
+        return SourceFacts(size=size, fingerprint=fingerprint(self.path), sample=sample)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells whether the file is still the same."""
+        try:
+            return fingerprint(self.path)
+        except OSError as error:
+            raise SideLost("source", f"{self.path} cannot be read any more: {error.strerror}") from error
+
+    def align(self, offset: int) -> int:
+        """The start of the first line at or after an offset."""
+        if offset <= 0:
+            return 0
+        with self.path.open("rb") as file:
+            file.seek(offset - 1)
+            while block := file.read(self._window_bytes):
+                end = block.find(b"\n")
+                if end >= 0:
+                    return file.tell() - len(block) + end + 1
+            return file.tell()
+
+    def cut(
+        self, number: int, lo: int, first_row: int, most_rows: int | None = None, end: int | None = None
+    ) -> Window | None:
+        """The next window at an offset; None at the end of the file.
+
+        Raises:
+            SideLost: the file cannot be read any more.
+        """
+        rows = min(self._window_rows, most_rows) if most_rows is not None else self._window_rows
+        try:
+            with self.path.open("rb") as file:
+                file.seek(lo)
+                length, count = self._measure(file, rows, end - lo if end is not None else None)
+        except OSError as error:
+            raise SideLost("source", f"{self.path} cannot be read any more: {error.strerror}") from error
+        return Window(number, lo, lo + length, first_row, count) if length else None
+
+    def _measure(self, file: Any, rows: int, most: int | None) -> tuple[int, int]:
+        """Bytes and lines of the next window at the file's position, `most` bytes at most."""
+        room = self._window_bytes if most is None else min(self._window_bytes, most)
+        block = file.read(min(room, rows * self._line_bytes * 5 // 4 + 4096))
+        while True:
+            parts = block.split(b"\n", rows)
+            if len(parts) > rows:
+                length = len(block) - len(parts[-1])
+                self._line_bytes = max(16, length // rows)
+                return length, rows
+            more = file.read(room - len(block))
+            if not more:
+                break
+            block += more
+        lines = len(parts) - 1
+        if len(block) < self._window_bytes:
+            # The end of the file, or of the range asked for; the last line may lack its end.
+            return len(block), lines + bool(parts[-1])
+        if lines:
+            return len(block) - len(parts[-1]), lines
+        return len(block) + _rest_of_line(file), 1
+
+    def _refuse_unreadable(self) -> None:
+        if self.path.is_dir():
+            raise Refused(f"{self.path} is a folder: name a file")
+        try:
+            with self.path.open("rb") as file:
+                head = file.read(4096)
+        except FileNotFoundError:
+            raise Refused(f"{self.path} does not exist") from None
+        except OSError as error:
+            raise Refused(f"{self.path} cannot be read: {error.strerror}") from error
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise Refused(f"{self.path} is UTF-16: convert it to UTF-8 first (iconv -f utf-16 -t utf-8)")
+        if head.removeprefix(BOM).lstrip().startswith(b"["):
+            raise Refused(
+                f"{self.path} is one JSON array: this version reads one object a line (jq -c '.[]')"
+            )
+
+    def _sample(self, size: int) -> tuple[list[dict[str, Any]], str | None]:
+        """Rows from the start, and a few from places spread over the file: late surprises are found early."""
+        problems: list[str] = []
+        rows: list[dict[str, Any]] = []
+        places = [(0, SAMPLE_ROWS)]
+        places += [(self.align(size * n // SAMPLE_PLACES), SAMPLE_AT_PLACE) for n in range(1, SAMPLE_PLACES)]
+        for place, count in places:
+            lines = NdjsonSource(self.path, count, self._window_bytes)
+            window = lines.cut(1, place, 0)
+            if window is not None:
+                rows += [
+                    row for _, row in self.reader.rows(window, lambda _i, _c, reason: problems.append(reason))
+                ]
+        return rows, problems[0] if problems else None
+
+
+def _rest_of_line(file: Any) -> int:
+    """Bytes up to the end of a line longer than a window; none of them is kept."""
+    length = 0
+    while more := file.read(2**20):
+        end = more.find(b"\n")
+        if end >= 0:
+            return length + int(end) + 1
+        length += len(more)
+    return length
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Size, time of change, and a hash of head and tail of a file."""
+    facts = path.stat()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        digest.update(file.read(FINGERPRINT_BYTES))
+        file.seek(max(0, facts.st_size - FINGERPRINT_BYTES), os.SEEK_SET)
+        digest.update(file.read(FINGERPRINT_BYTES))
+    return {"size": facts.st_size, "mtime_ns": facts.st_mtime_ns, "sha256": digest.hexdigest()}

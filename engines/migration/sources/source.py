@@ -1,0 +1,67 @@
+"""What the engine asks of a source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from streamconsole.engines.migration.batch import Reader
+from streamconsole.engines.workspace.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What a look at a source shows.
+
+    Args:
+        size: where its offsets end, in the source's unit; None when not known.
+        fingerprint: tells whether it is still the same later.
+        sample: some of its rows.
+    """
+
+    size: int | None
+    fingerprint: dict[str, Any]
+    sample: list[dict[str, Any]]
+
+
+class Source(Protocol):
+    """A read storage: cuts itself into windows, and its reader gives their rows.
+
+    `unit` names what offsets count: `bytes` or `rows`.
+    """
+
+    unit: str
+    reader: Reader
+
+    def inspect(self) -> SourceFacts:
+        """Look at the source, before anything is written.
+
+        Raises:
+            Refused: it cannot be read.
+        """
+        ...
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells whether the source is still the same."""
+        ...
+
+    def align(self, offset: int) -> int:
+        """The first offset at or after `offset` where a window may begin."""
+        ...
+
+    def cut(
+        self, number: int, lo: int, first_row: int, most_rows: int | None = None, end: int | None = None
+    ) -> Window | None:
+        """The next window at an offset; None when the source is dry there.
+
+        Args:
+            number: the window's number.
+            lo: where it begins.
+            first_row: rows before it.
+            most_rows: rows it may have, when fewer than the settings allow.
+            end: offset that it must not go past.
+
+        Raises:
+            SideLost: the source is gone.
+        """
+        ...

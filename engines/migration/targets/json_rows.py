@@ -1,0 +1,73 @@
+"""Rows as lines of JSON: how the NDJSON target normalizes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from streamconsole.engines.migration.batch import Misfit
+from streamconsole.engines.migration.columns import ColumnType
+from streamconsole.engines.migration.extended_json import iso
+
+
+@dataclass(frozen=True, slots=True)
+class JsonRows:
+    """Makes the normalizer of NDJSON targets."""
+
+    def __call__(self) -> JsonNormalizer:
+        """A fresh normalizer."""
+        return JsonNormalizer()
+
+
+class JsonNormalizer:
+    """Writes each row as one line; what JSON has no form for becomes relaxed Extended JSON."""
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self._indexes: list[int] = []
+
+    def add(self, index: int, row: dict[str, Any]) -> None:
+        """Fit one row."""
+        self._lines.append(dump(row))
+        self._indexes.append(index)
+
+    def needs(self) -> Mapping[str, ColumnType]:
+        """Never anything: a line takes any row."""
+        return {}
+
+    def payload(self) -> tuple[bytes, list[int]]:
+        """The lines, each with its end."""
+        return b"\n".join([*self._lines, b""]), self._indexes
+
+
+def dump(value: Any) -> bytes:
+    """A value as JSON.
+
+    Raises:
+        Misfit: it has no JSON form.
+    """
+    try:
+        return orjson.dumps(value, default=_extended, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    except (TypeError, ValueError):
+        # Integers beyond 64 bits, which only the standard library writes.
+        try:
+            return json.dumps(value, default=_extended, ensure_ascii=False, separators=(",", ":")).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Misfit(None, f"has no JSON form: {error}") from None
+
+
+def _extended(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return {"$date": iso(value)}
+    if isinstance(value, Decimal):
+        return {"$numberDecimal": str(value)}
+    if isinstance(value, bytes):
+        return {"$binary": {"base64": base64.b64encode(value).decode(), "subType": "00"}}
+    raise TypeError(f"no JSON form for {type(value).__name__}")

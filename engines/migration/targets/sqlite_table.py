@@ -1,0 +1,215 @@
+"""The statements of the SQLite target: making, widening and filling one table.
+
+Text never enters a column of numeric affinity ('007' would become 7): types that are kept as text
+are declared under names with TEXT or CHAR in them, and a column that becomes wider is rebuilt.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from streamconsole.engines.migration.columns import EXACT, Column, ColumnType, Schema
+from streamconsole.engines.migration.targets.table_rows import text_of
+
+MOST_COLUMNS = 2_000
+"""SQLite's own limit, as it is compiled everywhere."""
+
+DECLARED: Mapping[ColumnType, str] = {
+    ColumnType.NULL: "TEXT",
+    ColumnType.BOOLEAN: "BOOLEAN",
+    ColumnType.INTEGER: "INTEGER",
+    ColumnType.FLOAT: "REAL",
+    ColumnType.DECIMAL: "DECIMAL_TEXT",
+    ColumnType.DATETIME: "DATETIME_CHAR",
+    ColumnType.BINARY: "BLOB",
+    ColumnType.JSON: "JSON_TEXT",
+    ColumnType.TEXT: "TEXT",
+}
+
+
+def quote(name: str) -> str:
+    """A name as an identifier, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def create(connection: sqlite3.Connection, name: str, schema: Schema) -> None:
+    """Make the table, or add the columns that a present one lacks."""
+    present = reflect(connection, name)
+    if present is None:
+        connection.execute(_create_statement(name, schema))
+        return
+    have = {column.name.casefold() for column in present}
+    for column in schema.columns:
+        if column.name.casefold() not in have:
+            _add_column(connection, name, column)
+
+
+def change(connection: sqlite3.Connection, name: str, old: Schema, new: Schema) -> Schema:
+    """Bring the table from one schema to a wider one; gives the one that is reached.
+
+    A column that was to become float but holds integers no double can hold becomes decimal.
+    """
+    new = _spare_large_integers(connection, name, old, new)
+    before = old.by_key()
+    changed = [column for column in new.columns if column.key in before and before[column.key] != column]
+    added = [column for column in new.columns if column.key not in before]
+    if not any(_needs_rebuild(before[column.key], column) for column in changed):
+        for column in added:
+            _add_column(connection, name, column)
+        return new
+    _rebuild(connection, name, old, new)
+    return new
+
+
+def insert(
+    connection: sqlite3.Connection, name: str, schema: Schema, rows: Sequence[Sequence[Any]]
+) -> dict[int, tuple[str | None, str]]:
+    """Write rows; gives those that were refused, by position, with column and reason."""
+    columns = ", ".join(quote(column.name) for column in schema.columns)
+    marks = ", ".join("?" * len(schema.columns))
+    statement = f"INSERT INTO {quote(name)} ({columns}) VALUES ({marks})"
+    connection.execute("SAVEPOINT rows")
+    try:
+        connection.executemany(statement, rows)
+    except (sqlite3.IntegrityError, sqlite3.DataError):
+        connection.execute("ROLLBACK TO rows")
+        return _insert_one_by_one(connection, statement, schema, rows)
+    finally:
+        connection.execute("RELEASE rows")
+    return {}
+
+
+def reflect(connection: sqlite3.Connection, name: str) -> tuple[Column, ...] | None:
+    """The columns of a present table; None when there is none."""
+    found = connection.execute("SELECT name, type FROM pragma_table_info(?)", (name,)).fetchall()
+    return tuple(Column(column, column, type_declared(declared)) for column, declared in found) or None
+
+
+def type_declared(declared: str) -> ColumnType:
+    """The type that a declaration stands for, by the names used here, else by SQLite's affinity rules."""
+    upper = declared.upper().split("(")[0].strip()
+    for kind, name in DECLARED.items():
+        if upper == name and kind is not ColumnType.NULL:
+            return kind
+    if "INT" in upper:
+        return ColumnType.INTEGER
+    if any(part in upper for part in ("CHAR", "CLOB", "TEXT", "JSON", "DATE", "TIME")):
+        return ColumnType.TEXT
+    if any(part in upper for part in ("REAL", "FLOA", "DOUB")):
+        return ColumnType.FLOAT
+    if "BOOL" in upper:
+        return ColumnType.BOOLEAN
+    return ColumnType.BINARY if "BLOB" in upper else ColumnType.TEXT
+
+
+def to_json(schema: Schema) -> dict[str, Any]:
+    """A schema as plain data."""
+    return {
+        "columns": [
+            {"key": column.key, "name": column.name, "type": column.type} for column in schema.columns
+        ],
+        "primary_key": list(schema.primary_key),
+        "fixed": schema.fixed,
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> Schema:
+    """The schema of plain data."""
+    columns = tuple(Column(each["key"], each["name"], ColumnType(each["type"])) for each in data["columns"])
+    return Schema(columns, tuple(data["primary_key"]), data["fixed"])
+
+
+def dump(schema: Schema) -> str:
+    """A schema as JSON text, for the ledger."""
+    return orjson.dumps(to_json(schema)).decode()
+
+
+def load(text: str) -> Schema:
+    """The schema of JSON text."""
+    return from_json(orjson.loads(text))
+
+
+def _create_statement(name: str, schema: Schema) -> str:
+    parts = []
+    for column in schema.columns:
+        key = column.key in schema.primary_key
+        parts.append(f"{quote(column.name)} {DECLARED[column.type]}{' NOT NULL' if key else ''}")
+    if schema.primary_key:
+        names = {column.key: column.name for column in schema.columns}
+        parts.append(f"PRIMARY KEY ({', '.join(quote(names[key]) for key in schema.primary_key)})")
+    return f"CREATE TABLE {quote(name)} ({', '.join(parts)})"
+
+
+def _add_column(connection: sqlite3.Connection, name: str, column: Column) -> None:
+    connection.execute(f"ALTER TABLE {quote(name)} ADD COLUMN {quote(column.name)} {DECLARED[column.type]}")
+
+
+def _needs_rebuild(before: Column, after: Column) -> bool:
+    return DECLARED[before.type] != DECLARED[after.type]
+
+
+def _spare_large_integers(connection: sqlite3.Connection, name: str, old: Schema, new: Schema) -> Schema:
+    before = old.by_key()
+    columns = list(new.columns)
+    for position, column in enumerate(columns):
+        was = before.get(column.key)
+        if was is None or was.type is not ColumnType.INTEGER or column.type is not ColumnType.FLOAT:
+            continue
+        large = f"{quote(column.name)} NOT BETWEEN {-EXACT} AND {EXACT}"
+        if connection.execute(f"SELECT 1 FROM {quote(name)} WHERE {large} LIMIT 1").fetchone():
+            columns[position] = replace(column, type=ColumnType.DECIMAL)
+    return replace(new, columns=tuple(columns))
+
+
+def _rebuild(connection: sqlite3.Connection, name: str, old: Schema, new: Schema) -> None:
+    connection.create_function("streamconsole_text", 1, text_of, deterministic=True)
+    before = old.by_key()
+    building = f"_streamconsole_building_{name}"
+    kept = [column for column in new.columns if column.key in before]
+    values = [_carried(before[column.key], column) for column in kept]
+    names = ", ".join(quote(column.name) for column in kept)
+    connection.execute(f"DROP TABLE IF EXISTS {quote(building)}")
+    connection.execute(_create_statement(building, new))
+    connection.execute(
+        f"INSERT INTO {quote(building)} ({names}) SELECT {', '.join(values)} FROM {quote(name)}"
+    )
+    connection.execute(f"DROP TABLE {quote(name)}")
+    connection.execute(f"ALTER TABLE {quote(building)} RENAME TO {quote(name)}")
+
+
+def _carried(before: Column, after: Column) -> str:
+    """The expression that brings a stored value into a wider column unchanged."""
+    value = quote(before.name)
+    if before.type is after.type or after.type not in (ColumnType.TEXT, ColumnType.DECIMAL):
+        return value
+    if before.type is ColumnType.BOOLEAN:
+        return f"CASE {value} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"
+    if before.type in (ColumnType.FLOAT, ColumnType.BINARY):
+        # SQLite's own CAST keeps 15 digits of a float: not the value that was written.
+        return f"CASE WHEN {value} IS NOT NULL THEN streamconsole_text({value}) END"
+    return f"CAST({value} AS TEXT)"
+
+
+def _insert_one_by_one(
+    connection: sqlite3.Connection, statement: str, schema: Schema, rows: Sequence[Sequence[Any]]
+) -> dict[int, tuple[str | None, str]]:
+    refused: dict[int, tuple[str | None, str]] = {}
+    for position, row in enumerate(rows):
+        try:
+            connection.execute(statement, row)
+        except (sqlite3.IntegrityError, sqlite3.DataError) as error:
+            refused[position] = _why(schema, row, error)
+    return refused
+
+
+def _why(schema: Schema, row: Sequence[Any], error: sqlite3.Error) -> tuple[str | None, str]:
+    if "UNIQUE" not in str(error) or not schema.primary_key:
+        return None, str(error)
+    values = {column.key: value for column, value in zip(schema.columns, row, strict=True)}
+    shown = ", ".join(str(values[key]) for key in schema.primary_key)
+    return ", ".join(schema.primary_key), f"duplicate key {shown[:200]}"

@@ -1,0 +1,239 @@
+"""Rows as tuples of a table: how SQL targets normalize.
+
+Rows of one file have few shapes (their keys and the types of their values). What is to be done
+with a row is worked out once per shape; a row then costs a look-up and the few conversions its
+shape needs.
+"""
+
+from __future__ import annotations
+
+import base64
+import marshal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from operator import itemgetter
+from typing import Any
+
+from streamconsole.engines.migration.batch import Misfit
+from streamconsole.engines.migration.columns import (
+    EXACT,
+    INT64,
+    NUMBERS,
+    TYPE_OF,
+    ColumnType,
+    Schema,
+    type_of,
+    widen,
+    widen_for,
+)
+from streamconsole.engines.migration.extended_json import iso
+from streamconsole.engines.migration.targets.json_rows import dump
+
+Convert = Callable[[Any], Any]
+
+SHAPES_KEPT = 1_000
+"""Shapes remembered; input with more of them (a new set of keys in each row) stays bounded."""
+
+
+class TooWide(ValueError):
+    """The value needs a wider column."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """Makes the normalizer of one table.
+
+    Args:
+        schema: the table's columns at the moment.
+        most_columns: columns the database can hold in a table.
+    """
+
+    schema: Schema
+    most_columns: int
+
+    def __call__(self) -> TableNormalizer:
+        """A fresh normalizer."""
+        return TableNormalizer(self.schema, self.most_columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What to do with rows of one shape: convert some values, then put them in the table's order."""
+
+    conversions: tuple[tuple[int, str, Convert], ...]
+    arrange: Callable[[list[Any]], Any] | None
+
+
+class TableNormalizer:
+    """Fits rows to a schema, and notes what the schema would have to become where they do not fit."""
+
+    def __init__(self, schema: Schema, most_columns: int) -> None:
+        self._schema = schema
+        self._columns = schema.by_key()
+        self._room = most_columns - len(schema.columns)
+        self._plans: dict[tuple[Any, ...], _Plan | None] = {}
+        self._needs: dict[str, ColumnType] = {}
+        self._rows: list[Any] = []
+        self._indexes: list[int] = []
+
+    def add(self, index: int, row: dict[str, Any]) -> None:
+        """Fit one row.
+
+        Raises:
+            Misfit: no column can hold one of its values.
+        """
+        values = [*row.values()]
+        shape = (*row, *map(type, values))
+        try:
+            plan = self._plans[shape]
+        except KeyError:
+            plan = self._plan(shape, row)
+        if plan is None:
+            self._widen_for(row)
+            return
+        try:
+            for position, key, convert in plan.conversions:
+                values[position] = convert(values[position])
+        except TooWide:
+            self._widen_for(row)
+            return
+        except Misfit as misfit:
+            raise Misfit(key, str(misfit)) from None
+        if plan.arrange is not None:
+            values.append(None)
+            self._rows.append(plan.arrange(values))
+        else:
+            self._rows.append(values)
+        self._indexes.append(index)
+
+    def needs(self) -> Mapping[str, ColumnType]:
+        """The type each key needs, for keys whose column is missing or too narrow."""
+        return self._needs
+
+    def payload(self) -> tuple[bytes, list[int]]:
+        """The rows in the order of the schema's columns, by `marshal`."""
+        return marshal.dumps(self._rows), self._indexes
+
+    def _plan(self, shape: tuple[Any, ...], row: dict[str, Any]) -> _Plan | None:
+        """The plan for a shape; None when the schema has no room for it yet."""
+        missing = [key for key in self._schema.primary_key if row.get(key) is None]
+        if missing:
+            raise Misfit(missing[0], "the key has no value")
+        if len(self._plans) >= SHAPES_KEPT:
+            self._plans.clear()
+        plan = self._plans[shape] = self._work_out(row)
+        return plan
+
+    def _work_out(self, row: dict[str, Any]) -> _Plan | None:
+        conversions = []
+        for position, (key, value) in enumerate(row.items()):
+            column = self._columns.get(key)
+            if column is None:
+                return None
+            if value is None:
+                continue
+            kind = TYPE_OF.get(type(value), ColumnType.TEXT)
+            if widen(column.type, kind) is not column.type:
+                return None
+            convert = conversion(kind, column.type)
+            if convert is not None:
+                conversions.append((position, key, convert))
+        return _Plan(tuple(conversions), self._arrangement(row))
+
+    def _arrangement(self, row: dict[str, Any]) -> Callable[[list[Any]], Any] | None:
+        keys = list(row)
+        wanted = [column.key for column in self._schema.columns]
+        if keys == wanted:
+            return None
+        # One more value than the row has, None, stands at its end for every key it lacks.
+        places = dict(zip(keys, range(len(keys)), strict=True))
+        positions = [places.get(key, len(keys)) for key in wanted]
+        if len(positions) == 1:
+            only = positions[0]
+            return lambda values: (values[only],)
+        return itemgetter(*positions)
+
+    def _widen_for(self, row: dict[str, Any]) -> None:
+        """Note what the schema lacks for a row.
+
+        Raises:
+            Misfit: the table is somebody else's and its types are as they are, or it is full.
+        """
+        for key, value in row.items():
+            column = self._columns.get(key)
+            current = self._needs.get(key, column.type if column else ColumnType.NULL)
+            kind = widen_for(current, value)
+            if column is None and key not in self._needs:
+                if self._room <= 0:
+                    raise Misfit(
+                        key, f"the table has {len(self._columns)} columns already, the most it can have"
+                    )
+                self._room -= 1
+            elif column is not None and kind is not column.type and self._schema.fixed:
+                raise Misfit(key, f"the column is {column.type}, the value is {type_of(value)}")
+            if column is None or kind is not column.type:
+                self._needs[key] = kind
+
+
+def conversion(value: ColumnType, column: ColumnType) -> Convert | None:
+    """How a value of one type is put into a column of another; None when it goes in as it is."""
+    return CONVERSIONS.get((value, column))
+
+
+def text_of(value: Any) -> str:
+    """A scalar as the text that a text column keeps."""
+    if type(value) is str:
+        return value
+    if type(value) is bool:
+        return "true" if value else "false"
+    if type(value) is bytes:
+        return base64.b64encode(value).decode()
+    if isinstance(value, datetime):
+        return iso(value)
+    return repr(value) if type(value) is float else str(value)
+
+
+def _json(value: Any) -> str:
+    return dump(value).decode()
+
+
+def _checked_float(value: float) -> float:
+    if value != value:
+        raise Misfit(None, "NaN has no place in a database column")
+    return value
+
+
+def _checked_integer(value: int) -> int:
+    if not -INT64 <= value < INT64:
+        raise TooWide
+    return value
+
+
+def _float_of(value: int) -> float:
+    if abs(value) > EXACT:
+        raise TooWide
+    return float(value)
+
+
+def _decimal_of(value: int | float | Decimal) -> str:
+    if type(value) is float:
+        return repr(_checked_float(value))
+    return str(value)
+
+
+CONVERSIONS: dict[tuple[ColumnType, ColumnType], Convert] = {
+    (ColumnType.INTEGER, ColumnType.INTEGER): _checked_integer,
+    (ColumnType.INTEGER, ColumnType.FLOAT): _float_of,
+    (ColumnType.FLOAT, ColumnType.FLOAT): _checked_float,
+    **{(number, ColumnType.DECIMAL): _decimal_of for number in NUMBERS},
+    (ColumnType.DATETIME, ColumnType.DATETIME): iso,
+    (ColumnType.JSON, ColumnType.JSON): _json,
+    (ColumnType.JSON, ColumnType.TEXT): _json,
+    **{
+        (kind, ColumnType.TEXT): text_of
+        for kind in ColumnType
+        if kind not in (ColumnType.TEXT, ColumnType.JSON, ColumnType.NULL)
+    },
+}

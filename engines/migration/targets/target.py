@@ -1,0 +1,110 @@
+"""What the engine asks of a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from streamconsole.engines.migration.batch import Batch, NormalizerFactory, Reader
+from streamconsole.engines.migration.columns import ColumnType
+from streamconsole.engines.workspace.rejects import Reject
+from streamconsole.engines.workspace.windows import Window
+
+
+class SchemaMoved(Exception):
+    """The schema was widened after the batch had been fitted: decode the window again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a window in the target.
+
+    Args:
+        rows_read: rows seen, refused ones included.
+        rows_written: rows that are in the target now.
+        rejects: rows refused.
+    """
+
+    rows_read: int
+    rows_written: int
+    rejects: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A window that the target's own ledger says is done."""
+
+    lo: int
+    hi: int
+    written: Written
+
+
+KeepRejects = Callable[[Sequence[Reject]], None]
+"""Called, in a thread, with a window's rejects before the window commits."""
+
+
+class Target(Protocol):
+    """A write storage whose ledger commits with a window's data.
+
+    `writer` and `location` name it for the operator.
+    """
+
+    def inspect(self, needs: Mapping[str, ColumnType], key: tuple[str, ...]) -> dict[str, Any]:
+        """Check, without writing, that a new run can begin; gives the plan to show.
+
+        Raises:
+            Refused: it cannot.
+        """
+        ...
+
+    async def open(self, run: str, epoch: int) -> list[Settled]:
+        """Make ready for a run (or its continuation) under an epoch; gives what is done already.
+
+        Raises:
+            Refused: it cannot be written.
+            StaleEpoch: a newer owner has been here.
+        """
+        ...
+
+    @property
+    def normalizer(self) -> NormalizerFactory:
+        """How rows are fitted at the moment."""
+        ...
+
+    async def widen(self, needs: Mapping[str, ColumnType]) -> None:
+        """Make the schema hold what is needed, alone, outside any window."""
+        ...
+
+    async def write(
+        self,
+        window: Window,
+        batch: Batch,
+        fitted_by: NormalizerFactory,
+        reader: Reader,
+        keep_rejects: KeepRejects,
+    ) -> Written:
+        """Claim the window, write its rows and the ledger row, all or nothing.
+
+        Raises:
+            SchemaMoved: decode again.
+            SideLost: the target is gone or full.
+            StaleEpoch: a newer owner has taken over; nothing was written.
+        """
+        ...
+
+    async def finish(self) -> None:
+        """All windows are done: make the result whole and durable."""
+        ...
+
+    def use(self, schema: Mapping[str, Any]) -> None:
+        """Take the schema that was planned, before `open`."""
+        ...
+
+    def forget_parts(self) -> None:
+        """Nothing is left to be retried: remove what was kept for that."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything. Safe to call twice."""
+        ...

@@ -1,0 +1,98 @@
+"""A worker: does one range at a time, and notifies how it went."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+
+from streamconsole.engines import faults
+from streamconsole.engines.errors import SideLost, StaleEpoch
+from streamconsole.engines.migration.batch import DecodeTask
+from streamconsole.engines.migration.decoding import Decoder
+from streamconsole.engines.migration.history import History
+from streamconsole.engines.migration.notifications import Kind, Notification
+from streamconsole.engines.migration.sources.source import Source
+from streamconsole.engines.migration.targets.target import SchemaMoved, Target, Written
+from streamconsole.engines.retry import RetryPolicy
+from streamconsole.engines.secrets import mask
+from streamconsole.engines.workspace.windows import Window
+
+PASSING = (OSError, sqlite3.OperationalError)
+"""Errors worth another try: something was busy, cut off or killed."""
+
+
+class Worker:
+    """Reads, fits and writes ranges.
+
+    Args:
+        source: where rows come from.
+        target: where they go.
+        decoder: where they are decoded.
+        history: where every attempt is kept.
+        policy: how often a range is tried.
+        widen: widens the target's schema, one caller at a time.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        target: Target,
+        decoder: Decoder,
+        history: History,
+        policy: RetryPolicy,
+        widen: Callable[..., Awaitable[None]],
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._decoder = decoder
+        self._history = history
+        self._policy = policy
+        self._widen = widen
+
+    async def work(self, number: int, window: Window) -> Notification:
+        """Do one range as worker `number`, trying again by the policy."""
+        attempt = 0
+
+        async def once() -> Written:
+            nonlocal attempt
+            attempt = await self._history.start(window, number)
+            faults.reach("window.start", window.number)
+            return await self._move(window)
+
+        async def before_retry(_: int, error: BaseException, pause: float) -> None:
+            await self._history.retry(window, number, attempt, mask(str(error)), pause)
+
+        try:
+            written = await self._policy.run(once, transient=_is_passing, before_retry=before_retry)
+            faults.reach("window.before_ledger", window.number)
+            await self._history.complete(window, number, written)
+        except (SideLost, StaleEpoch) as error:
+            return Notification(Kind.FAILURE, number, window, message=mask(str(error)), error=error)
+        except (OSError, sqlite3.Error) as error:
+            message = mask(str(error))
+            await self._history.fail(window, number, attempt, message)
+            return Notification(Kind.ERROR, number, window, message=message)
+        faults.reach("window.after_ledger", window.number)
+        return Notification(Kind.COMPLETED, number, window, written)
+
+    async def _move(self, window: Window) -> Written:
+        while True:
+            fitted_by = self._target.normalizer
+            batch = await self._decoder.decode(DecodeTask(self._source.reader, fitted_by, window))
+            if batch.needs:
+                await self._widen(batch.needs)
+                continue
+            try:
+                return await self._target.write(
+                    window,
+                    batch,
+                    fitted_by,
+                    self._source.reader,
+                    lambda refused: self._history.keep_rejects(window, refused),
+                )
+            except SchemaMoved:
+                continue
+
+
+def _is_passing(error: BaseException) -> bool:
+    return isinstance(error, PASSING)

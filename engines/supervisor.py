@@ -1,0 +1,269 @@
+"""The supervisor: owns runs for this process, lets engines work on them, passes commands on."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import socket
+import traceback
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from streamconsole.engines.bus import Bus
+from streamconsole.engines.control import Command, Engine, Leftover, Outcome, Snapshot, Verb
+from streamconsole.engines.errors import Refused, SideLost, StreamConsoleError
+from streamconsole.engines.secrets import mask
+from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState
+from streamconsole.engines.workspace import Workspace, commands, events, runs
+from streamconsole.engines.workspace.nodes import Presence
+from streamconsole.engines.workspace.runs import Run
+
+ANSWER_WITHIN = 10.0
+"""Seconds that the sender of a command waits for the owner's answer."""
+
+LOOK_AGAIN = 1.0
+"""Seconds between two looks for commands even when nothing was noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How work on a run ended in this process.
+
+    Args:
+        state: the state it was left in; None when it could not even begin.
+        error: why it stopped, when it did not come to its own end.
+    """
+
+    run: str
+    state: RunState | None
+    error: StreamConsoleError | None = None
+
+
+class InternalError(SideLost):
+    """A programming error stopped a run; the details are in a file."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("program", text)
+
+
+class Supervisor:
+    """Runs engines in this process. Use as an async context manager.
+
+    Args:
+        workspace: where runs are kept.
+        bus: told by the engines of everything that happens.
+        engines: the engines of this process.
+        keep_events: rows of the event log that are kept.
+    """
+
+    def __init__(
+        self, workspace: Workspace, bus: Bus, engines: Iterable[Engine], keep_events: int = events.KEEP_EVENTS
+    ) -> None:
+        self.workspace = workspace
+        self.bus = bus
+        self._engines: dict[EngineKind, Engine] = {engine.kind: engine for engine in engines}
+        self._presence = Presence(workspace)
+        self._owned: dict[str, tuple[Run, asyncio.Task[Ended]]] = {}
+        self._keep_events = keep_events
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._listening: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Supervisor:
+        await self._presence.start()
+        self.workspace.listen(self._foreign_change)
+        self._listening = asyncio.create_task(self._obey_commands())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.workspace.unlisten(self._foreign_change)
+        if self._listening is not None:
+            self._listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._listening
+        for _, task in list(self._owned.values()):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self._presence.stop()
+
+    @property
+    def owned(self) -> list[str]:
+        """Runs that this process works on."""
+        return list(self._owned)
+
+    def snapshot(self, run_id: str) -> Snapshot | None:
+        """A run as its engine sees it; None when this process does not work on it."""
+        if run_id not in self._owned:
+            return None
+        return self._engines[self._owned[run_id][0].engine].snapshot(run_id)
+
+    async def start(self, run_id: str, *, retry_failed: bool = False) -> asyncio.Task[Ended]:
+        """Take a run over and work on it; the task says how that ended.
+
+        Raises:
+            Held: a living process owns it.
+        """
+        if run_id in self._owned:
+            return self._owned[run_id][1]
+        run = await self.workspace.write(runs.claim, run_id, self._presence.node, self.workspace.locks)
+        task = asyncio.create_task(self._work(run, retry_failed), name=f"run-{run.id}")
+        self._owned[run.id] = (run, task)
+        return task
+
+    async def command(self, command: Command) -> Outcome:
+        """Do a command, wherever its run is: here, in another process, or nowhere."""
+        sent = await self.workspace.write(
+            commands.send, command.run, command.unit, command.verb, dict(command.args), sender()
+        )
+        if command.run in self._owned:
+            return await self._obey(sent, command)
+        if await self.workspace.read(runs.owner_of, command.run, self.workspace.locks) is not None:
+            return await answer_to(self.workspace, sent)
+        if command.verb in (Verb.RESUME, Verb.RETRY):
+            outcome = await self._start_again(command)
+        else:
+            outcome = await self.workspace.write(change_unowned, command)
+        await self._settle(sent, outcome)
+        return outcome
+
+    async def drain(self, timeout: float) -> list[Leftover]:
+        """Let every run finish what is active within `timeout` seconds; says what is left."""
+        owned = [(run_id, run.engine) for run_id, (run, _) in self._owned.items()]
+        return list(
+            await asyncio.gather(*(self._engines[kind].drain(run_id, timeout) for run_id, kind in owned))
+        )
+
+    async def wait(self) -> list[Ended]:
+        """Wait until no run is worked on; how each ended."""
+        return list(await asyncio.gather(*(task for _, task in list(self._owned.values()))))
+
+    # Runs --------------------------------------------------------------------------------------
+
+    async def _work(self, run: Run, retry_failed: bool) -> Ended:
+        try:
+            state = await self._engines[run.engine].start(run, retry_failed=retry_failed)
+            return Ended(run.id, state)
+        except Refused as error:
+            await self._note(run, run.state if run.state is not RunState.RUNNING else RunState.FAILURE, error)
+            return Ended(run.id, None, error)
+        except StreamConsoleError as error:
+            return Ended(run.id, RunState.FAILURE, error)
+        except Exception as error:
+            told = InternalError(_report(self.workspace.path, run, error))
+            await self._note(run, RunState.FAILURE, told)
+            return Ended(run.id, RunState.FAILURE, told)
+        finally:
+            await self._release(run)
+
+    async def _note(self, run: Run, state: RunState, error: StreamConsoleError) -> None:
+        with suppress(StreamConsoleError):
+            await self.workspace.write(runs.move, run, state, mask(str(error)))
+
+    async def _release(self, run: Run) -> None:
+        self._owned.pop(run.id, None)
+        with suppress(StreamConsoleError):
+            await self.workspace.write(runs.release, run)
+            await self.workspace.write(events.trim, self._keep_events)
+
+    async def _start_again(self, command: Command) -> Outcome:
+        run = await self.workspace.read(runs.get, command.run)
+        if command.verb is Verb.RESUME and run.state in FINISHED_RUNS:
+            return Outcome(False, f"the run is {run.state}: there is nothing to resume")
+        try:
+            await self.start(run.id, retry_failed=command.verb is Verb.RETRY)
+        except StreamConsoleError as error:
+            return Outcome(False, str(error))
+        return Outcome(True, "retrying what failed" if command.verb is Verb.RETRY else "resumed")
+
+    # Commands ------------------------------------------------------------------------------------
+
+    def _foreign_change(self) -> None:
+        self._loop.call_soon_threadsafe(self._changed.set)
+
+    async def _obey_commands(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), LOOK_AGAIN)
+            self._changed.clear()
+            if not self._owned:
+                continue
+            with suppress(StreamConsoleError):
+                for sent in await self.workspace.read(commands.pending, self.owned):
+                    await self._obey(sent.id, Command(sent.run, Verb(sent.verb), sent.unit, sent.args))
+
+    async def _obey(self, sent: int, command: Command) -> Outcome:
+        run, _ = self._owned[command.run]
+        try:
+            outcome = await self._engines[run.engine].obey(command)
+        except StreamConsoleError as error:
+            outcome = Outcome(False, str(error))
+        await self._settle(sent, outcome)
+        return outcome
+
+    async def _settle(self, sent: int, outcome: Outcome) -> None:
+        await self.workspace.write(commands.settle, sent, "done" if outcome.done else "refused", outcome.text)
+
+
+async def answer_to(workspace: Workspace, sent: int) -> Outcome:
+    """Wait for the owner's answer to a command."""
+    changed, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(changed.set)
+
+    workspace.listen(wake)
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            while True:
+                command = await workspace.read(commands.get, sent)
+                if command.state != "pending":
+                    return Outcome(command.state == "done", command.outcome or "")
+                await changed.wait()
+                changed.clear()
+    except TimeoutError:
+        return Outcome(True, f"sent; the owner has not answered within {ANSWER_WITHIN:.0f} s")
+    finally:
+        workspace.unlisten(wake)
+
+
+def change_unowned(connection: Connection, command: Command) -> Outcome:
+    """Pause, cancel or stop a run that nobody works on."""
+    run = runs.get(connection, command.run)
+    if run.state in FINISHED_RUNS:
+        return Outcome(False, f"the run is {run.state} already")
+    match command.verb:
+        case Verb.PAUSE:
+            runs.move(connection, run, RunState.PAUSED, "paused by an operator")
+            return Outcome(True, "paused: nobody was working on it")
+        case Verb.CANCEL:
+            runs.move(connection, run, RunState.CANCELLED, "cancelled by an operator")
+            return Outcome(True, "cancelled: committed windows stay")
+        case _:
+            return Outcome(False, "nobody works on it")
+
+
+def sender() -> str:
+    """Names who sends a command: user, host and process."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()} pid {os.getpid()}"
+
+
+def _report(workspace: Path, run: Run, error: BaseException) -> str:
+    path = workspace.with_name(f"error-{run.id}.log")
+    text = mask("".join(traceback.format_exception(error)))
+    with suppress(OSError), path.open("a", opener=_private) as file:
+        file.write(text)
+    return f"run {run.id} stopped by an error of this program ({type(error).__name__}): details in {path}"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
