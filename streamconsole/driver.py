@@ -47,6 +47,7 @@ __all__ = ["BACKLOG_LIMIT", "ConsoleDriver", "TerminalLost"]
 
 _SYNC_START: Final = "\x1b[?2026h"
 _SYNC_END: Final = "\x1b[?2026l"
+_POINTER_SHAPE: Final = "\x1b]22;"
 _PLACES_CURSOR: Final = re.compile(r"\x1b\[\d+;\d+H")
 _READ_SIZE: Final = 4096
 _POLL_SECONDS: Final = 0.1
@@ -101,6 +102,8 @@ class ConsoleDriver(LinuxDriver):
             self._sync_open = True
         elif data == _SYNC_END:
             self._sync_open = False
+        elif data.startswith(_POINTER_SHAPE) and not self._mouse:
+            return
         elif _is_frame(data):
             self._writer.frame(f"{_SYNC_START}{data}{_SYNC_END}" if self._sync_open else data)
         else:

@@ -129,9 +129,7 @@ class LiveTable(ScrollView, can_focus=True):
         self._empty = empty
         self._empty_filtered = empty_filtered
         self._markable = markable
-        self._painter = RowPainter(
-            self.columns, markable=markable, ascii=ascii_only() if ascii is None else ascii
-        )
+        self._painter = RowPainter(self.columns, markable=markable, ascii=ascii_only() if ascii is None else ascii)
         self._rows = RowOrder()
         self._sorted: tuple[str, bool] | None = None
         self._filtered = False

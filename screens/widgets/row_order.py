@@ -53,9 +53,7 @@ class RowOrder:
 
     def shown(self, start: int = 0, stop: int | None = None) -> list[Hashable]:
         """Return the keys of the shown rows `start` to `stop`, in their order."""
-        return [
-            self.key_at(index) for index in range(start, min(len(self), len(self) if stop is None else stop))
-        ]
+        return [self.key_at(index) for index in range(start, min(len(self), len(self) if stop is None else stop))]
 
     def index(self, key: Hashable) -> int | None:
         """Return where `key` is shown, or None."""
@@ -88,9 +86,7 @@ class RowOrder:
                 self._next += 1
         self._rows.update(changes)
         moved = [
-            (key, entry)
-            for key, row in changes.items()
-            if (entry := self._make(key, row)) != self._entry.get(key)
+            (key, entry) for key, row in changes.items() if (entry := self._make(key, row)) != self._entry.get(key)
         ]
         if len(moved) > _BULK:
             self._rebuild()

@@ -58,9 +58,7 @@ class RowPainter:
             marked: whether the gutter shows the mark.
             colour: turns a theme variable into a style; None paints all in `style`.
         """
-        segments = (
-            [Segment(self._mark + " " if marked else " " * self._gutter, style)] if self._gutter else []
-        )
+        segments = [Segment(self._mark + " " if marked else " " * self._gutter, style)] if self._gutter else []
         for index, width in self._fitted:
             cell = row[index] if index < len(row) else None
             segments += self._cell(self._columns[index], cell, width, style, colour)

@@ -6,12 +6,14 @@ from collections import deque
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
 from streamconsole.engines.text import clean
 from streamconsole.screens.widgets.columns import fit_text
+from streamconsole.screens.widgets.palette import variable_style
 from streamconsole.screens.widgets.states import ascii_only
 
 __all__ = ["Spark"]
@@ -31,12 +33,11 @@ class Spark(Widget):
         height: 1;
         width: 1fr;
         & > .spark--label { color: $text-muted; }
-        & > .spark--bars { color: $state-running; }
         & > .spark--value { text-style: bold; }
     }
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"spark--label", "spark--bars", "spark--value"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"spark--label", "spark--value"}
 
     def __init__(
         self,
@@ -95,21 +96,22 @@ class Spark(Widget):
         return "".join(self._bars[round(value / top * last) if top > 0 else 0] for value in values)
 
     def render_line(self, y: int) -> Strip:
+        base = self.rich_style
         if y > 0:
-            return Strip.blank(self.size.width, self.rich_style)
+            return Strip.blank(self.size.width, base)
         label = f"{self._label} " if self._label else ""
-        room = max(0, self.size.width - len(label) - self._value_width - 1)
+        room = max(0, self.size.width - cell_len(label) - self._value_width - 1)
         shape = self._shape(self._samples)[-room:] if room else ""
         segments = [
             Segment(label, self.get_component_rich_style("spark--label")),
             Segment(
                 fit_text(shape, min(room, self._samples.maxlen or room)),
-                self.get_component_rich_style("spark--bars"),
+                base + variable_style(self, "state-running"),
             ),
-            Segment(" ", self.rich_style),
+            Segment(" ", base),
             Segment(
                 fit_text(self._text, self._value_width, "right"),
                 self.get_component_rich_style("spark--value"),
             ),
         ]
-        return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
+        return Strip(segments).adjust_cell_length(self.size.width, base)

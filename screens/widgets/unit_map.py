@@ -198,9 +198,7 @@ class UnitMap(Widget, can_focus=True):
             return self._legend()
         width, grain = self._width, self.grain
         last = -(-len(self._units) // grain)
-        cells = [
-            self._units.worst(*self._span(cell)) for cell in range(y * width, min((y + 1) * width, last))
-        ]
+        cells = [self._units.worst(*self._span(cell)) for cell in range(y * width, min((y + 1) * width, last))]
         segments = [
             Segment(look.cell(ascii=self._ascii) * sum(1 for _ in same), self._style(look))
             for look, same in groupby(cells)

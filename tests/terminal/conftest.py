@@ -27,9 +27,15 @@ def start(beats: Beats) -> Iterator[Start]:
     root = Path(__file__).parents[2]
     with ExitStack() as stack:
 
-        def start_it(*options: str, **kwargs: int) -> PtyScreen:
-            argv = [sys.executable, "-m", "tests.terminal.fixture_app", beats.path, *options]
+        def start_it(*options: str, rows: int = 24, cols: int = 80) -> PtyScreen:
+            argv: list[str | Path] = [
+                sys.executable,
+                "-m",
+                "tests.terminal.fixture_app",
+                beats.path,
+                *options,
+            ]
             env = {"COLORTERM": "truecolor"}
-            return stack.enter_context(PtyScreen.start(argv, cwd=root, env=env, **kwargs))
+            return stack.enter_context(PtyScreen.start(argv, cwd=root, env=env, rows=rows, cols=cols))
 
         yield start_it

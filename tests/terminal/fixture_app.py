@@ -18,6 +18,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.timer import Timer
 
 from streamconsole import themes
 from streamconsole.driver import ConsoleDriver, TerminalLost
@@ -71,14 +72,12 @@ class FixtureApp(App[None]):
         if self.options.ignore_hup:
             loop.remove_signal_handler(signal.SIGHUP)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        self.query(LiveTable).first().set_rows(
-            range(self.options.rows), map(self.line, range(self.options.rows))
-        )
+        self.query(LiveTable).first().set_rows(range(self.options.rows), map(self.line, range(self.options.rows)))
         self.tasks.append(loop.create_task(self.heartbeat()))
         threading.Thread(target=self.pulse, daemon=True).start()
         if self.options.feed:
             timer = self.set_interval(0.1, self.feed)
-            loop.add_signal_handler(signal.SIGUSR1, lambda: (timer.stop(), self.note("feed off")))
+            loop.add_signal_handler(signal.SIGUSR1, self.stop_feeding, timer)
 
     def line(self, key: int) -> tuple[str | int | Text, ...]:
         if self.options.hostile:
@@ -90,11 +89,13 @@ class FixtureApp(App[None]):
         self.beat += 1
         self.query(LiveTable).first().update_rows({key: self.line(key) for key in range(self.options.rows)})
 
+    def stop_feeding(self, timer: Timer) -> None:
+        timer.stop()
+        self.note("feed off")
+
     def action_add(self) -> None:
         self.added += 1
-        self.query(LiveTable).first().update_rows(
-            {f"added {self.added}": (f"added {self.added}", "running", 0, "")}
-        )
+        self.query(LiveTable).first().update_rows({f"added {self.added}": (f"added {self.added}", "running", 0, "")})
 
     async def heartbeat(self) -> None:
         with Path(self.options.beats).open("a", buffering=1) as file:

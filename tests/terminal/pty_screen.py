@@ -36,10 +36,7 @@ KEYS: Final = {
     "end": "\x1b[F",
     "pageup": "\x1b[5~",
     "pagedown": "\x1b[6~",
-    **{
-        f"f{number}": code
-        for number, code in zip(range(1, 5), ("\x1bOP", "\x1bOQ", "\x1bOR", "\x1bOS"), strict=True)
-    },
+    **{f"f{number}": code for number, code in zip(range(1, 5), ("\x1bOP", "\x1bOQ", "\x1bOR", "\x1bOS"), strict=True)},
     **{f"ctrl+{letter}": chr(ord(letter) - 96) for letter in "abcdefghijklmnopqrstuvwxyz"},
 }
 
@@ -53,9 +50,7 @@ class PtyScreen:
     AssertionError with the screen as it is.
     """
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], master: int, rows: int, cols: int, synchronised: bool
-    ) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], master: int, rows: int, cols: int, synchronised: bool) -> None:
         """Not for callers: use `start`."""
         self.process = process
         self.raw = bytearray()
@@ -146,9 +141,7 @@ class PtyScreen:
         deadline = time.monotonic() + timeout
         while not met():
             if time.monotonic() > deadline:
-                raise AssertionError(
-                    f"no {what} after {timeout} s; exit {self.process.poll()}; screen:\n{self.text}"
-                )
+                raise AssertionError(f"no {what} after {timeout} s; exit {self.process.poll()}; screen:\n{self.text}")
             time.sleep(_POLL_SECONDS)
 
     def wait_quiet(self, seconds: float = 0.5, timeout: float = 30) -> None:

@@ -42,9 +42,7 @@ def test_hostile_text_is_shown_inert_in_every_widget(start: Start) -> None:
     raw = bytes(screen.raw)
     assert [code for code in FOREIGN if code in raw] == []
     text = OURS.sub("", raw.decode())
-    odd = {
-        f"U+{ord(char):04X}" for char in text if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-    }
+    odd = {f"U+{ord(char):04X}" for char in text if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
     assert odd == set()
 
 

@@ -21,9 +21,7 @@ def live_on(screen: PtyScreen, beats: Beats, count: int = 60) -> float:
 
 @pytest.mark.terminal
 @pytest.mark.parametrize("feed", [(), ("--feed",)], ids=["idle", "busy"])
-def test_goes_on_without_a_terminal_and_without_spinning(
-    start: Start, beats: Beats, feed: tuple[str, ...]
-) -> None:
+def test_goes_on_without_a_terminal_and_without_spinning(start: Start, beats: Beats, feed: tuple[str, ...]) -> None:
     screen = start("--ignore-hup", *feed)
     screen.wait_for("row 3")
     screen.hang_up()

@@ -81,6 +81,6 @@ def test_the_screen_is_set_up_again_after_a_stop_from_outside(start: Start) -> N
 def test_resizing_repaints(start: Start) -> None:
     screen = start()
     screen.wait_for("row 22")
-    screen.resize(34, 60)
+    screen.resize(34, 40)
     screen.wait_for("row 32")
     assert "Note" not in screen.lines[0]

@@ -34,9 +34,7 @@ def test_engines_go_on_behind_a_stalled_terminal(start: Start, beats: Beats, sec
     screen.wait_until(lambda: coherent_beat(screen) is not None)
     screen.stop_reading()
     begun = beats.last().at
-    screen.wait_until(
-        lambda: beats.last().at > begun + seconds, "beats behind the stalled terminal", seconds + 20
-    )
+    screen.wait_until(lambda: beats.last().at > begun + seconds, "beats behind the stalled terminal", seconds + 20)
     stalled = [beat for beat in beats.all() if beat.at > begun]
     assert beats.gap(begun) <= 0.5
     assert 0 < max(beat.backlog for beat in stalled) <= BACKLOG_LIMIT + ONE_FRAME
