@@ -99,8 +99,8 @@ class Engine(Protocol):
         """Do what a command says to a run that is being worked on."""
         ...
 
-    async def drain(self, run: str, timeout: float) -> Leftover:
-        """Take no more work, finish what is active within `timeout` seconds, hand the rest back."""
+    async def drain(self, run: str, within: float) -> Leftover:
+        """Take no more work, finish what is active within so many seconds, hand the rest back."""
         ...
 
     def snapshot(self, run: str) -> Snapshot | None:

@@ -86,10 +86,10 @@ class Supervisor:
             self._listening.cancel()
             with suppress(asyncio.CancelledError):
                 await self._listening
-        for _, task in list(self._owned.values()):
-            task.cancel()
+        for _, working in list(self._owned.values()):
+            working.cancel()
             with suppress(asyncio.CancelledError):
-                await task
+                await working
         await self._presence.stop()
 
     @property
@@ -132,12 +132,10 @@ class Supervisor:
         await self._settle(sent, outcome)
         return outcome
 
-    async def drain(self, timeout: float) -> list[Leftover]:
-        """Let every run finish what is active within `timeout` seconds; says what is left."""
+    async def drain(self, within: float) -> list[Leftover]:
+        """Let every run finish what is active within so many seconds; says what is left."""
         owned = [(run_id, run.engine) for run_id, (run, _) in self._owned.items()]
-        return list(
-            await asyncio.gather(*(self._engines[kind].drain(run_id, timeout) for run_id, kind in owned))
-        )
+        return list(await asyncio.gather(*(self._engines[kind].drain(run_id, within) for run_id, kind in owned)))
 
     async def wait(self) -> list[Ended]:
         """Wait until no run is worked on; how each ended."""
@@ -260,7 +258,7 @@ def sender() -> str:
 def _report(workspace: Path, run: Run, error: BaseException) -> str:
     path = workspace.with_name(f"error-{run.id}.log")
     text = mask("".join(traceback.format_exception(error)))
-    with suppress(OSError), path.open("a", opener=_private) as file:
+    with suppress(OSError), open(path, "a", opener=_private) as file:  # noqa: PTH123 - a mode for the file
         file.write(text)
     return f"run {run.id} stopped by an error of this program ({type(error).__name__}): details in {path}"
 

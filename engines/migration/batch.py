@@ -129,9 +129,7 @@ def decode(task: DecodeTask) -> Batch:
         return Batch(b"", [], rows_read, needs=needs)
     payload, indexes = normalizer.payload()
     if len(indexes) + len(refused) != rows_read:
-        raise AssertionError(
-            f"{rows_read} rows read, {len(indexes)} fitted and {len(refused)} refused: rows were lost"
-        )
+        raise AssertionError(f"{rows_read} rows read, {len(indexes)} fitted and {len(refused)} refused: rows were lost")
     return Batch(payload, indexes, rows_read, describe(task.reader, task.window, refused))
 
 
@@ -148,6 +146,4 @@ def describe(reader: Reader, window: Window, refused: Mapping[int, tuple[str | N
 
 def _reject(window: Window, index: int, place: tuple[int, str], column: str | None, reason: str) -> Reject:
     offset, text = place
-    return Reject(
-        line=window.first_row + index + 1, offset=offset, column=column, reason=reason, row=text[:ROW_SHOWN]
-    )
+    return Reject(line=window.first_row + index + 1, offset=offset, column=column, reason=reason, row=text[:ROW_SHOWN])

@@ -46,12 +46,12 @@ class MigrationEngine:
             return Outcome(False, f"run {command.run} is not being worked on here")
         return await live.obey(command)
 
-    async def drain(self, run: str, timeout: float) -> Leftover:
-        """Take no more windows, finish the active ones within `timeout` seconds, hand the rest back."""
+    async def drain(self, run: str, within: float) -> Leftover:
+        """Take no more windows, finish the active ones within so many seconds, hand the rest back."""
         live = self._live.get(run)
         if live is None:
             return Leftover(run, True, "nothing left")
-        return await live.drain(timeout)
+        return await live.drain(within)
 
     def snapshot(self, run: str) -> Snapshot | None:
         """The run as it is now; None when it is not being worked on."""

@@ -105,7 +105,7 @@ def _object_id(content: Any) -> str:
 
 
 def _rare(value: dict[str, Any]) -> Any:
-    """Wrappers seldom met: binary, decimal, timestamp, regular expression, min and max key, …"""
+    """Wrappers seldom met: binary, decimal, timestamp, regular expression, min and max key."""
     # bson costs 60 ms to import and most files never need it.
     from bson import Binary, Decimal128, json_util
 

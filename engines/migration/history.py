@@ -96,9 +96,7 @@ class History:
 
     async def fail(self, window: Window, worker: int, attempt: int, message: str) -> None:
         """A range failed; the run goes on without it."""
-        event = WindowFailed(
-            **self._about(), window=window.number, worker=worker, attempt=attempt, message=message
-        )
+        event = WindowFailed(**self._about(), window=window.number, worker=worker, attempt=attempt, message=message)
         await self._workspace.write(windows.record_failure, self._run, window, worker, attempt, message)
         await self._keep(event, windows.fail, window.number, message)
 

@@ -39,9 +39,7 @@ def source_of(settings: MigrationSettings) -> Source:
         if path.suffix.lower() in FILE_ENDINGS or path.is_dir() or not path.exists():
             return NdjsonSource(path, settings.window_rows, settings.window_bytes)
         raise Refused(f"source {path}: files that can be read end in {', '.join(FILE_ENDINGS)}")
-    raise Refused(
-        _unknown("source", url, scheme, ["generate"], "a .ndjson file or generate://users?count=1000")
-    )
+    raise Refused(_unknown("source", url, scheme, ["generate"], "a .ndjson file or generate://users?count=1000"))
 
 
 def target_of(settings: MigrationSettings) -> Target:
@@ -61,15 +59,27 @@ def target_of(settings: MigrationSettings) -> Target:
         if path.suffix.lower() in (".db", ".sqlite", ".sqlite3"):
             raise Refused(f"target {url}: write it as sqlite:///{url}#table")
         raise Refused(f"target {path}: files that can be written end in {', '.join(FILE_ENDINGS)}")
-    raise Refused(
-        _unknown("target", url, scheme, ["sqlite"], "sqlite:///shop.db#customers or a .ndjson file")
-    )
+    raise Refused(_unknown("target", url, scheme, ["sqlite"], "sqlite:///shop.db#customers or a .ndjson file"))
 
 
 def name_of(settings: MigrationSettings) -> str:
     """What a migration is called unless its runbook says so: the table or file it fills."""
     location, _, table = settings.target.partition("#")
     return table or Path(urlsplit(location).path or location).name.split(".")[0] or "migration"
+
+
+def absolute(url: str, folder: Path) -> str:
+    """The same source, target or workspace, with a path that does not depend on the current folder."""
+    scheme = _scheme(url)
+    if scheme in ("", "file"):
+        return str((folder / Path(url.removeprefix("file://")).expanduser()).absolute())
+    if scheme != "sqlite":
+        return url
+    location, mark, table = url.partition("#")
+    path = location.split("://", 1)[1]
+    if not path.startswith("/") or path == "/":
+        return url
+    return f"sqlite:///{(folder / Path(path[1:]).expanduser()).absolute()}{mark}{table}"
 
 
 def _scheme(url: str) -> str:
@@ -90,9 +100,7 @@ def _sqlite(url: str) -> SqliteTarget:
     location, _, table = url.partition("#")
     path = unquote(location.split("://", 1)[1].split("?")[0])
     if not path.startswith("/") or path == "/":
-        raise Refused(
-            f"target {url}: write sqlite:///relative/path.db#table or sqlite:////absolute/path.db#table"
-        )
+        raise Refused(f"target {url}: write sqlite:///relative/path.db#table or sqlite:////absolute/path.db#table")
     if not table:
         raise Refused(f"target {url} names no table: add it after a #, {url}#customers")
     return SqliteTarget(Path(path[1:]).expanduser().absolute(), unquote(table))
@@ -101,9 +109,7 @@ def _sqlite(url: str) -> SqliteTarget:
 def _generate(url: str, settings: MigrationSettings) -> GenerateSource:
     parsed = urlsplit(url)
     if parsed.netloc not in KINDS:
-        raise Refused(
-            f"source {url}: what can be generated is {', '.join(f'generate://{kind}' for kind in KINDS)}"
-        )
+        raise Refused(f"source {url}: what can be generated is {', '.join(f'generate://{kind}' for kind in KINDS)}")
     query = parse_qs(parsed.query, keep_blank_values=True)
     unknown = set(query) - {"count", "seed"}
     if unknown:

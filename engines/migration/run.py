@@ -305,9 +305,7 @@ class MigrationRun:
         if manager.paused:
             return Outcome(True, "it is paused already")
         manager.pause()
-        await self._move(
-            RunState.PAUSED, "paused by an operator", RunPaused(**self._about(), reason="by an operator")
-        )
+        await self._move(RunState.PAUSED, "paused by an operator", RunPaused(**self._about(), reason="by an operator"))
         return Outcome(True, f"paused: no new window starts, {manager.locks.locked} active will finish")
 
     async def _resume(self, manager: WorkerManager) -> Outcome:
@@ -325,9 +323,7 @@ class MigrationRun:
             del self._failed[window.number]
             await self._history.put_back(window, 0)
             await self._offsets.put_back(window)
-        return Outcome(
-            True, f"{len(chosen)} failed window{'s' if len(chosen) > 1 else ''} will be done again"
-        )
+        return Outcome(True, f"{len(chosen)} failed window{'s' if len(chosen) > 1 else ''} will be done again")
 
     def _resize(self, manager: WorkerManager, count: int) -> Outcome:
         if not 1 <= count <= MOST_WORKERS:
@@ -336,22 +332,18 @@ class MigrationRun:
         self._bus.publish(WorkersChanged(**self._about(), workers=count))
         return Outcome(True, f"{count} worker{'s' if count > 1 else ''}")
 
-    async def drain(self, timeout: float) -> Leftover:
-        """Take no more windows, finish the active ones within `timeout` seconds, hand the rest back."""
+    async def drain(self, within: float) -> Leftover:
+        """Take no more windows, finish the active ones within so many seconds, hand the rest back."""
         manager, task = self._manager, self._task
         if manager is None or task is None:
             return Leftover(self._run.id, True, "nothing had begun")
         active = manager.locks.locked
         paused_by_operator = manager.paused
-        self._end(
-            RunState.PAUSED, "paused by an operator" if paused_by_operator else "stopped; resume it any time"
-        )
-        _, late = await asyncio.wait([task], timeout=timeout)
+        self._end(RunState.PAUSED, "paused by an operator" if paused_by_operator else "stopped; resume it any time")
+        _, late = await asyncio.wait([task], timeout=within)
         if late:
             task.cancel()
-            return Leftover(
-                self._run.id, False, f"{manager.locks.locked} of {active} windows did not finish in time"
-            )
+            return Leftover(self._run.id, False, f"{manager.locks.locked} of {active} windows did not finish in time")
         return Leftover(self._run.id, True, f"{active} active windows finished")
 
     def snapshot(self) -> Snapshot:

@@ -30,9 +30,7 @@ class SentCommand:
     outcome: str | None
 
 
-def send(
-    connection: Connection, run: str, unit: str | None, verb: str, args: dict[str, Any], sent_by: str
-) -> int:
+def send(connection: Connection, run: str, unit: str | None, verb: str, args: dict[str, Any], sent_by: str) -> int:
     """Leave a command for the run's owner; gives its id."""
     key = connection.execute(
         insert(commands).values(
@@ -51,9 +49,7 @@ def send(
 def pending(connection: Connection, runs: list[str]) -> list[SentCommand]:
     """Commands not yet obeyed for the given runs, oldest first."""
     rows = connection.execute(
-        select(commands)
-        .where(commands.c.state == "pending", commands.c.run.in_(runs))
-        .order_by(commands.c.id)
+        select(commands).where(commands.c.state == "pending", commands.c.run.in_(runs)).order_by(commands.c.id)
     )
     return [_from_row(row) for row in rows]
 

@@ -36,9 +36,7 @@ def append(connection: Connection, happened: Sequence[Event]) -> None:
 
 def of_run(connection: Connection, run: str, limit: int = 1000) -> list[dict[str, Any]]:
     """The last events of a run, oldest first."""
-    rows = connection.execute(
-        select(events).where(events.c.run == run).order_by(events.c.id.desc()).limit(limit)
-    ).all()
+    rows = connection.execute(select(events).where(events.c.run == run).order_by(events.c.id.desc()).limit(limit)).all()
     return [{**row._mapping, "data": orjson.loads(row.data)} for row in reversed(rows)]
 
 

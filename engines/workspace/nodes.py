@@ -45,9 +45,7 @@ class Node:
 def get(connection: Connection, node_id: str) -> Node | None:
     """The node of that id."""
     row = connection.execute(
-        select(nodes.c.id, nodes.c.host, nodes.c.boot, nodes.c.pid, nodes.c.lease_until).where(
-            nodes.c.id == node_id
-        )
+        select(nodes.c.id, nodes.c.host, nodes.c.boot, nodes.c.pid, nodes.c.lease_until).where(nodes.c.id == node_id)
     ).first()
     return Node(*row) if row else None
 

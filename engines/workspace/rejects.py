@@ -38,9 +38,7 @@ def replace(connection: Connection, run: Run, window: int, refused: Sequence[Rej
     """
     connection.execute(delete(rejects).where(rejects.c.run == run.id, rejects.c.window == window))
     if refused:
-        connection.execute(
-            insert(rejects), [{"run": run.id, "window": window, **asdict(reject)} for reject in refused]
-        )
+        connection.execute(insert(rejects), [{"run": run.id, "window": window, **asdict(reject)} for reject in refused])
 
 
 def listing(

@@ -50,9 +50,7 @@ class Run:
     finished_at: int | None
 
 
-def create(
-    connection: Connection, engine: EngineKind, name: str, spec: dict[str, Any], plan: dict[str, Any]
-) -> Run:
+def create(connection: Connection, engine: EngineKind, name: str, spec: dict[str, Any], plan: dict[str, Any]) -> Run:
     """Record a new run as planned."""
     run_id = _free_id(connection, name)
     connection.execute(
@@ -78,15 +76,11 @@ def get(connection: Connection, run_id: str) -> Run:
     """
     row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
     if row is None:
-        rows = connection.execute(
-            select(runs).where(runs.c.id.startswith(run_id, autoescape=True)).limit(5)
-        ).all()
+        rows = connection.execute(select(runs).where(runs.c.id.startswith(run_id, autoescape=True)).limit(5)).all()
         if len(rows) > 1:
             raise Refused(f"run {run_id} could be {', '.join(found.id for found in rows)}: write more of it")
         if not rows:
-            raise Refused(
-                f"there is no run {run_id} in this workspace: `streamconsole runs list` shows what there is"
-            )
+            raise Refused(f"there is no run {run_id} in this workspace: `streamconsole runs list` shows what there is")
         row = rows[0]
     return _from_row(row)
 
@@ -97,9 +91,7 @@ def listing(connection: Connection, limit: int = 200) -> list[Run]:
     return [_from_row(row) for row in rows]
 
 
-def unfinished_like(
-    connection: Connection, engine: EngineKind, name: str, spec: dict[str, Any]
-) -> Run | None:
+def unfinished_like(connection: Connection, engine: EngineKind, name: str, spec: dict[str, Any]) -> Run | None:
     """The newest run of that name and settings that has not come to its end."""
     rows = connection.execute(
         select(runs)
@@ -174,9 +166,7 @@ def remove(connection: Connection, run_id: str) -> None:
 
 
 def _update(connection: Connection, run: Run, values: dict[str, Any]) -> None:
-    changed = connection.execute(
-        update(runs).where(runs.c.id == run.id, runs.c.epoch == run.epoch).values(**values)
-    )
+    changed = connection.execute(update(runs).where(runs.c.id == run.id, runs.c.epoch == run.epoch).values(**values))
     if changed.rowcount == 0:
         raise StaleEpoch(f"run {run.id} has been taken over by another process")
 

@@ -132,9 +132,7 @@ def start(connection: Connection, run: Run, number: int, worker: int) -> int:
     return int(attempt)
 
 
-def complete(
-    connection: Connection, run: Run, number: int, rows_read: int, rows_written: int, rejects: int
-) -> None:
+def complete(connection: Connection, run: Run, number: int, rows_read: int, rows_written: int, rejects: int) -> None:
     """A window's rows are committed in the target."""
     _check_epoch(connection, run)
     _change(
@@ -150,9 +148,7 @@ def complete(
     )
 
 
-def record_failure(
-    connection: Connection, run: Run, window: Window, worker: int, attempt: int, message: str
-) -> None:
+def record_failure(connection: Connection, run: Run, window: Window, worker: int, attempt: int, message: str) -> None:
     """An attempt failed; the window may yet be tried again."""
     _check_epoch(connection, run)
     connection.execute(
@@ -176,22 +172,16 @@ def fail(connection: Connection, run: Run, number: int, message: str) -> None:
     _change(connection, run, number, state=WindowState.FAILED, error=message, finished_at=now_ms())
 
 
-def hand_back(
-    connection: Connection, run: Run, states: Collection[WindowState], number: int | None = None
-) -> int:
+def hand_back(connection: Connection, run: Run, states: Collection[WindowState], number: int | None = None) -> int:
     """Put windows in one of `states` (all of the run, or just one) back to pending; gives how many."""
     _check_epoch(connection, run)
     statement = update(windows).where(windows.c.run == run.id, windows.c.state.in_(list(states)))
     if number is not None:
         statement = statement.where(windows.c.number == number)
-    return connection.execute(
-        statement.values(state=WindowState.PENDING, worker=None, started_at=None)
-    ).rowcount
+    return connection.execute(statement.values(state=WindowState.PENDING, worker=None, started_at=None)).rowcount
 
 
-def listing(
-    connection: Connection, run_id: str, states: Collection[WindowState] | None = None
-) -> list[WindowRecord]:
+def listing(connection: Connection, run_id: str, states: Collection[WindowState] | None = None) -> list[WindowRecord]:
     """A run's windows in order, of the given states or all."""
     statement = select(windows).where(windows.c.run == run_id).order_by(windows.c.number)
     if states is not None:
@@ -201,9 +191,7 @@ def listing(
 
 def get(connection: Connection, run_id: str, number: int) -> WindowRecord | None:
     """One window."""
-    row = connection.execute(
-        select(windows).where(windows.c.run == run_id, windows.c.number == number)
-    ).first()
+    row = connection.execute(select(windows).where(windows.c.run == run_id, windows.c.number == number)).first()
     return _from_row(row) if row else None
 
 
@@ -221,7 +209,7 @@ def totals(connection: Connection, run_ids: Sequence[str]) -> dict[str, Totals]:
         select(
             windows.c.run,
             windows.c.state,
-            func.count().label("count"),
+            func.count().label("windows"),
             func.sum(windows.c.rows_read).label("rows_read"),
             func.sum(windows.c.rows_written).label("rows_written"),
             func.sum(windows.c.rejects).label("rejects"),
@@ -233,7 +221,7 @@ def totals(connection: Connection, run_ids: Sequence[str]) -> dict[str, Totals]:
     sums: dict[str, dict[str, int]] = {run_id: {} for run_id in run_ids}
     for row in rows:
         of_run = sums[row.run]
-        of_run[row.state] = row.count
+        of_run[row.state] = row.windows
         for column in ("rows_read", "rows_written", "rejects"):
             of_run[column] = of_run.get(column, 0) + getattr(row, column)
         if row.state == WindowState.COMPLETED:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from streamconsole.engines.errors import Refused, StreamConsoleError
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.workspace import schema, sqlite
+from streamconsole.engines.workspace.tables import HEAD
 from streamconsole.engines.workspace.writer import Bulk, Writer
 
 T = TypeVar("T")
@@ -109,9 +110,7 @@ def path_of(url: str) -> Path:
     except ArgumentError as error:
         raise Refused(f"workspace {mask(url)} is not a URL: write sqlite:///path/to/workspace.db") from error
     if parsed.get_backend_name() != "sqlite":
-        raise Refused(
-            f"workspace {mask(url)}: only sqlite:///path/to/workspace.db can be opened by this version"
-        )
+        raise Refused(f"workspace {mask(url)}: only sqlite:///path/to/workspace.db can be opened by this version")
     if not parsed.database or parsed.database == ":memory:":
         raise Refused("a workspace must outlive the program: name a file, sqlite:///path/to/workspace.db")
     return Path(parsed.database).expanduser().absolute()
@@ -123,7 +122,7 @@ def _open_sqlite(path: Path) -> tuple[Engine, Engine]:
     writers = sqlite.connect(path, begin="BEGIN IMMEDIATE")
     try:
         with writers.connect() as connection:
-            if schema.revision(connection) != schema.HEAD:
+            if schema.revision(connection) != HEAD:
                 connection.rollback()
                 with connection.begin():
                     schema.upgrade(connection, str(path))

@@ -274,13 +274,9 @@ class Writer:
             return error
         text = str(error.orig)
         if is_busy(error):
-            return SideLost(
-                "workspace", f"{self._where} has been locked by another program for {PATIENCE:.0f} s"
-            )
+            return SideLost("workspace", f"{self._where} has been locked by another program for {PATIENCE:.0f} s")
         if "full" in text:
-            return SideLost(
-                "workspace", f"the disk that holds {self._where} is full: free some space, then resume"
-            )
+            return SideLost("workspace", f"the disk that holds {self._where} is full: free some space, then resume")
         if "readonly" in text or "disk I/O error" in text:
             return SideLost("workspace", f"{self._where} cannot be written ({text})")
         return error

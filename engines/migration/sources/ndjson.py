@@ -194,9 +194,7 @@ class NdjsonSource:
         if head.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise Refused(f"{self.path} is UTF-16: convert it to UTF-8 first (iconv -f utf-16 -t utf-8)")
         if head.removeprefix(BOM).lstrip().startswith(b"["):
-            raise Refused(
-                f"{self.path} is one JSON array: this version reads one object a line (jq -c '.[]')"
-            )
+            raise Refused(f"{self.path} is one JSON array: this version reads one object a line (jq -c '.[]')")
 
     def _sample(self, size: int) -> tuple[list[dict[str, Any]], str | None]:
         """Rows from the start, and a few from places spread over the file: late surprises are found early."""
@@ -208,9 +206,7 @@ class NdjsonSource:
             lines = NdjsonSource(self.path, count, self._window_bytes)
             window = lines.cut(1, place, 0)
             if window is not None:
-                rows += [
-                    row for _, row in self.reader.rows(window, lambda _i, _c, reason: problems.append(reason))
-                ]
+                rows += [row for _, row in self.reader.rows(window, lambda _i, _c, reason: problems.append(reason))]
         return rows, problems[0] if problems else None
 
 

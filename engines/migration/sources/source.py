@@ -31,7 +31,11 @@ class Source(Protocol):
     """
 
     unit: str
-    reader: Reader
+
+    @property
+    def reader(self) -> Reader:
+        """Reads its windows, here or in another process."""
+        ...
 
     def inspect(self) -> SourceFacts:
         """Look at the source, before anything is written.

@@ -110,10 +110,7 @@ class NdjsonTarget:
         return found
 
     def _write(self, window: Window, batch: Batch, keep_rejects: KeepRejects) -> Written:
-        done = [
-            Written(*map(int, part.stem.split("-")[2:]))
-            for part in self._parts.glob(f"{window.lo:020d}-*.part")
-        ]
+        done = [Written(*map(int, part.stem.split("-")[2:])) for part in self._parts.glob(f"{window.lo:020d}-*.part")]
         if done:
             return done[0]
         faults.reach("window.after_claim", window.number)
@@ -126,9 +123,7 @@ class NdjsonTarget:
         faults.reach("window.after_commit", window.number)
         return written
 
-    def _write_part(
-        self, name: str, payload: bytes, window: Window, keep_rejects: KeepRejects, batch: Batch
-    ) -> None:
+    def _write_part(self, name: str, payload: bytes, window: Window, keep_rejects: KeepRejects, batch: Batch) -> None:
         # The epoch in the name keeps an owner that was thought dead from writing into our file.
         temporary = self._parts / f"{name}.{self._epoch}.tmp"
         with temporary.open("wb") as file:
@@ -137,10 +132,7 @@ class NdjsonTarget:
             os.fsync(file.fileno())
         faults.reach("window.after_write", window.number)
         keep_rejects(batch.rejects)
-        if (
-            not (self._parts / f"epoch.{self._epoch}").exists()
-            or (self._parts / f"epoch.{self._epoch + 1}").exists()
-        ):
+        if not (self._parts / f"epoch.{self._epoch}").exists() or (self._parts / f"epoch.{self._epoch + 1}").exists():
             raise StaleEpoch(f"{self.path}: another process has taken the run over")
         faults.reach("window.before_commit", window.number)
         temporary.rename(self._parts / name)
@@ -171,9 +163,7 @@ class NdjsonTarget:
 
     def _lost(self, error: OSError) -> SideLost:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return SideLost(
-                "target", f"the disk that holds {self.path} is full: free some space, then resume"
-            )
+            return SideLost("target", f"the disk that holds {self.path} is full: free some space, then resume")
         return SideLost("target", f"{self.path} cannot be written any more: {error.strerror}")
 
 

@@ -11,9 +11,9 @@ import asyncio
 import marshal
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from time import time
 from typing import Any, TypeVar
@@ -65,7 +65,7 @@ class SqliteTarget:
         self._refuse_unwritable()
         self._schema = Schema((), key).widened(needs, table.MOST_COLUMNS)
         if self.path.exists():
-            with self._refusing(), _closing(self._connect()) as connection:
+            with _refusing(self.path), closing(self._connect()) as connection:
                 # Proves that it can be written, and writes nothing.
                 connection.execute("BEGIN IMMEDIATE")
                 try:
@@ -120,9 +120,7 @@ class SqliteTarget:
         if self.path.is_dir():
             raise Refused(f"target {self.path} is a folder: name a file")
         if self.name.lower().startswith(("sqlite_", "_streamconsole")) or "\0" in self.name:
-            raise Refused(
-                f"target table {self.name!r}: SQLite and this program keep such names for themselves"
-            )
+            raise Refused(f"target table {self.name!r}: SQLite and this program keep such names for themselves")
         place = self.path if self.path.exists() else self.path.parent
         if not place.exists():
             raise Refused(f"target {self.path}: the folder {self.path.parent} does not exist")
@@ -151,11 +149,9 @@ class SqliteTarget:
     def _open(self, run: str, epoch: int) -> list[Settled]:
         self._run, self._epoch = run, epoch
         existed = self.path.exists()
-        with self._refusing():
+        with _refusing(self.path):
             connection = self._connection = self._connect()
-            self._journal_mode = (
-                connection.execute("PRAGMA journal_mode").fetchone()[0] if existed else "delete"
-            )
+            self._journal_mode = connection.execute("PRAGMA journal_mode").fetchone()[0] if existed else "delete"
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             self._inode = self.path.stat().st_ino
@@ -170,9 +166,7 @@ class SqliteTarget:
         return [Settled(lo, hi, Written(*counts)) for lo, hi, *counts in rows]
 
     def _take_over(self, connection: sqlite3.Connection) -> None:
-        row = connection.execute(
-            "SELECT epoch, schema FROM _streamconsole_runs WHERE run = ?", (self._run,)
-        ).fetchone()
+        row = connection.execute("SELECT epoch, schema FROM _streamconsole_runs WHERE run = ?", (self._run,)).fetchone()
         if row is None:
             table.create(connection, self.name, self._schema)
             connection.execute(
@@ -214,11 +208,10 @@ class SqliteTarget:
             if done is not None:
                 return done
             faults.reach("window.after_claim", window.number)
-            refused = table.insert(connection, self.name, fitted_by.schema, marshal.loads(batch.payload))
+            rows = marshal.loads(batch.payload)  # noqa: S302 - our own process made it
+            refused = table.insert(connection, self.name, fitted_by.schema, rows)
             faults.reach("window.after_write", window.number)
-            rejects = batch.rejects + describe(
-                reader, window, {batch.indexes[n]: why for n, why in refused.items()}
-            )
+            rejects = batch.rejects + describe(reader, window, {batch.indexes[n]: why for n, why in refused.items()})
             keep_rejects(rejects)
             written = Written(batch.rows_read, len(batch.indexes) - len(refused), len(rejects))
             connection.execute(
@@ -252,9 +245,7 @@ class SqliteTarget:
             raise SchemaMoved
 
     def _check_epoch(self, connection: sqlite3.Connection) -> None:
-        row = connection.execute(
-            "SELECT epoch FROM _streamconsole_runs WHERE run = ?", (self._run,)
-        ).fetchone()
+        row = connection.execute("SELECT epoch FROM _streamconsole_runs WHERE run = ?", (self._run,)).fetchone()
         if row is None or row[0] != self._epoch:
             raise StaleEpoch(f"run {self._run} has been taken over by another process")
 
@@ -282,12 +273,7 @@ class SqliteTarget:
             self._connection = None
 
     def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(
-            self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
-
-    def _refusing(self) -> Any:
-        return _Refusing(self.path)
+        return sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
 
     async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:
         try:
@@ -299,66 +285,34 @@ class SqliteTarget:
             raise
 
 
-class _Refusing:
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
     """Turns what SQLite says before the first write into a refusal."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
-        if isinstance(error, sqlite3.Error | OSError):
-            hint = (
-                "another program holds it" if "locked" in str(error) else "is it a SQLite file, and writable?"
-            )
-            raise Refused(f"target {self._path} cannot be opened ({error}): {hint}") from error
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        hint = "another program holds it" if "locked" in str(error) else "is it a SQLite file, and writable?"
+        raise Refused(f"target {path} cannot be opened ({error}): {hint}") from error
 
 
-class _closing:
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> sqlite3.Connection:
-        return self._connection
-
-    def __exit__(self, *_: Any) -> None:
-        self._connection.close()
-
-
-class _transaction:
-    """`BEGIN IMMEDIATE` … `COMMIT`, or `ROLLBACK`."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        if kind is None:
-            try:
-                self._connection.execute("COMMIT")
-                return
-            except sqlite3.Error:
-                self._rollback()
-                raise
-        self._rollback()
-
-    def _rollback(self) -> None:
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """`BEGIN IMMEDIATE`, then `COMMIT` or `ROLLBACK`."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
         # A full disk may have ended the transaction by itself.
         with suppress(sqlite3.Error):
-            self._connection.execute("ROLLBACK")
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _side_lost(path: Path, error: sqlite3.DatabaseError) -> SideLost | None:
     text = str(error)
     if "full" in text:
         return SideLost("target", f"the disk that holds {path} is full: free some space, then resume")
-    if any(
-        word in text
-        for word in ("disk I/O error", "readonly", "unable to open", "malformed", "not a database")
-    ):
+    if any(word in text for word in ("disk I/O error", "readonly", "unable to open", "malformed", "not a database")):
         return SideLost("target", f"{path} cannot be written any more ({text})")
     return None

@@ -110,9 +110,7 @@ def type_declared(declared: str) -> ColumnType:
 def to_json(schema: Schema) -> dict[str, Any]:
     """A schema as plain data."""
     return {
-        "columns": [
-            {"key": column.key, "name": column.name, "type": column.type} for column in schema.columns
-        ],
+        "columns": [{"key": column.key, "name": column.name, "type": column.type} for column in schema.columns],
         "primary_key": list(schema.primary_key),
         "fixed": schema.fixed,
     }
@@ -175,9 +173,7 @@ def _rebuild(connection: sqlite3.Connection, name: str, old: Schema, new: Schema
     names = ", ".join(quote(column.name) for column in kept)
     connection.execute(f"DROP TABLE IF EXISTS {quote(building)}")
     connection.execute(_create_statement(building, new))
-    connection.execute(
-        f"INSERT INTO {quote(building)} ({names}) SELECT {', '.join(values)} FROM {quote(name)}"
-    )
+    connection.execute(f"INSERT INTO {quote(building)} ({names}) SELECT {', '.join(values)} FROM {quote(name)}")
     connection.execute(f"DROP TABLE {quote(name)}")
     connection.execute(f"ALTER TABLE {quote(building)} RENAME TO {quote(name)}")
 

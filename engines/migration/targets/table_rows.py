@@ -93,8 +93,9 @@ class TableNormalizer:
         if plan is None:
             self._widen_for(row)
             return
+        key = None
         try:
-            for position, key, convert in plan.conversions:
+            for position, key, convert in plan.conversions:  # noqa: B007 - named in the misfit
                 values[position] = convert(values[position])
         except TooWide:
             self._widen_for(row)
@@ -167,9 +168,7 @@ class TableNormalizer:
             kind = widen_for(current, value)
             if column is None and key not in self._needs:
                 if self._room <= 0:
-                    raise Misfit(
-                        key, f"the table has {len(self._columns)} columns already, the most it can have"
-                    )
+                    raise Misfit(key, f"the table has {len(self._columns)} columns already, the most it can have")
                 self._room -= 1
             elif column is not None and kind is not column.type and self._schema.fixed:
                 raise Misfit(key, f"the column is {column.type}, the value is {type_of(value)}")

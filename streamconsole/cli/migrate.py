@@ -1,0 +1,116 @@
+"""`streamconsole migrate`: one migration, no runbook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streamconsole.cli.options import common, given
+from streamconsole.engines.errors import Refused
+
+if TYPE_CHECKING:
+    from streamconsole.engines.migration.settings import MigrationSettings
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes: `8388608`, `512k`, `8MiB`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes."""
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().lower().removesuffix("b").removesuffix("i")
+        factor = {"k": 2**10, "m": 2**20, "g": 2**30}.get(text[-1:], 1)
+        try:
+            return int(float(text.rstrip("kmg")) * factor)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a size: write 8MiB or 512k", param, ctx)
+
+
+@click.command()
+@click.argument("source", required=False)
+@click.argument("target", required=False)
+@click.option("--workers", type=int, help="Windows in hand at once.  [default: 4]")
+@click.option("--window-rows", type=int, help="Rows in a window, at most.  [default: 5000]")
+@click.option("--window-bytes", type=Size(), help="Bytes in a window, at most.  [default: 8MiB]")
+@click.option("--limit", type=int, help="Rows to move, at most.")
+@click.option("--from-offset", type=int, help="Begin here: bytes in a file, rows in a generated source.")
+@click.option(
+    "--windows", metavar="LIST|FILE", help="Just these: 0-1000,5000-9000, or what `runs history --json` printed."
+)
+@click.option("--key", help="Keys of a row that make up the primary key.  [default: _id or id, where there is one]")
+@click.option("--max-rejects", type=int, help="Stop when more rows than this are refused.")
+@click.option("--name", help="What to call the run.")
+@click.option("--resume", metavar="RUN", help="Go on with this run instead; does just what is left.")
+@common
+@click.pass_context
+def migrate(context: click.Context, source: str | None, target: str | None, resume: str | None, **options: Any) -> int:
+    """Move rows from SOURCE to TARGET.
+
+    SOURCE is an .ndjson file or generate://users?count=1000; TARGET is
+    sqlite:///shop.db#customers or an .ndjson file.
+    """
+    from streamconsole.cli.working import Todo, work_on
+
+    asked = given(context)
+    if resume is not None:
+        if source or target:
+            raise click.UsageError("--resume goes without SOURCE and TARGET: the run knows them", context)
+        return work_on(asked, asked.workspace_beside(Path.cwd()), Todo(resume=resume))
+    if not source or not target:
+        raise click.UsageError("name SOURCE and TARGET, or a run to --resume", context)
+    name = options.pop("name")
+    settings = _settings(source, target, options)
+    return work_on(asked, asked.workspace_beside(Path.cwd()), Todo(migrations=((name, settings),), always_new=True))
+
+
+def _settings(source: str, target: str, options: dict[str, Any]) -> MigrationSettings:
+    from pydantic import ValidationError
+
+    from streamconsole.engines.migration.locations import absolute
+    from streamconsole.engines.migration.settings import MigrationSettings
+
+    given_options = {name: value for name, value in options.items() if value is not None}
+    if "windows" in given_options:
+        given_options["windows"] = _windows(given_options["windows"])
+    if "key" in given_options:
+        given_options["key"] = tuple(filter(None, given_options["key"].split(",")))
+    here = Path.cwd()
+    try:
+        return MigrationSettings(source=absolute(source, here), target=absolute(target, here), **given_options)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = "--" + str(problem["loc"][0]).replace("_", "-")
+        message = problem["msg"]
+        raise Refused(f"{option}: {message[:1].lower()}{message[1:]}, not {problem['input']!r}") from None
+
+
+def _windows(text: str) -> tuple[tuple[int, int, int], ...]:
+    """Ranges from a list on the command line or from a file of history."""
+    path = Path(text)
+    if path.exists():
+        return _windows_of_file(path)
+    ranges = []
+    for part in filter(None, text.split(",")):
+        lo, dash, hi = part.strip().partition("-")
+        if not dash or not lo.isdigit() or not hi.isdigit() or int(hi) <= int(lo):
+            raise Refused(f"--windows {part!r}: write LO-HI with LO below HI, or name a file of `runs history --json`")
+        ranges.append((int(lo), int(hi), 0))
+    return tuple(ranges)
+
+
+def _windows_of_file(path: Path) -> tuple[tuple[int, int, int], ...]:
+    import orjson
+
+    try:
+        text = path.read_bytes()
+        found = (
+            orjson.loads(text) if text.lstrip().startswith(b"[") else [orjson.loads(x) for x in text.splitlines() if x]
+        )
+        return tuple((int(each["lo"]), int(each["hi"]), int(each.get("first_row", 0))) for each in found)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refused(f"--windows {path}: not what `runs history RUN --json` prints ({error})") from None

@@ -1,0 +1,148 @@
+"""Work without a screen: runs to their end, progress or plain lines or JSON, signals, exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from streamconsole.engines.errors import StreamConsoleError
+from streamconsole.engines.supervisor import Ended
+from streamconsole.reporting import Reporter
+from streamconsole.session import Session
+from streamconsole.summary import Summary, summarise
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A run to be worked on.
+
+    Args:
+        run: its id.
+        retry_failed: do its failed windows again, too.
+    """
+
+    run: str
+    retry_failed: bool = False
+
+
+class Stopper:
+    """Turns signals into a drain; a second one ends the program at once.
+
+    Args:
+        session: whose runs are drained.
+        within: seconds that active units get.
+        on_hangup: what a lost terminal (SIGHUP) does: `continue` or `drain`.
+        say: tells the operator what happens.
+    """
+
+    def __init__(self, session: Session, within: float, on_hangup: str, say: Callable[[str], None]) -> None:
+        self.signal: int | None = None
+        self._session = session
+        self._within = within
+        self._on_hangup = on_hangup
+        self._say = say
+        self._draining: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Handle SIGINT, SIGTERM and SIGHUP while the block runs."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        for number in signals:
+            loop.add_signal_handler(number, self._received, number)
+        try:
+            yield
+            if self._draining is not None:
+                await self._draining
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the program is on its way out."""
+        return self.signal is not None
+
+    def _received(self, number: int) -> None:
+        if number == signal.SIGHUP and self._on_hangup == "continue":
+            return
+        if self.stopping:
+            # Committed units are safe wherever this hits; that is what the ledger is for.
+            os._exit(128 + number)
+        self.signal = number
+        self._say("stopping: active units finish; once more to stop at once")
+        self._draining = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        for left in await self._session.supervisor.drain(self._within):
+            self._say(f"{left.run}: {left.left}")
+
+
+async def work(session: Session, todo: Sequence[Work], reporter: Reporter, *, within: float, on_hangup: str) -> Summary:
+    """Work on runs one after the other; gives what became of them.
+
+    Args:
+        session: the open workspace.
+        todo: the runs, in order.
+        reporter: shows what happens.
+        within: seconds that active units get when the program is told to end.
+        on_hangup: what a lost terminal does: `continue` or `drain`.
+    """
+    stopper = Stopper(session, within, on_hangup, reporter.say)
+    ended: list[Ended] = []
+    async with stopper.listening(), reporting(session, reporter):
+        for each in todo:
+            if stopper.stopping:
+                break
+            ended.append(await _one(session, each))
+    summary = Summary(await summarise(session.workspace, [each.run for each in todo], ended))
+    summary.stopped_by = stopper.signal
+    return summary
+
+
+@asynccontextmanager
+async def reporting(session: Session, reporter: Reporter) -> AsyncIterator[None]:
+    """Feed a reporter from the bus while the block runs, to the last event."""
+    journal = session.bus.journal()
+
+    async def pass_on() -> None:
+        async for event in journal:
+            reporter.event(event)
+
+    passing = asyncio.create_task(pass_on())
+    try:
+        with reporter:
+            yield
+            journal.close()
+            await passing
+    finally:
+        session.bus.remove(journal)
+        passing.cancel()
+
+
+async def _one(session: Session, each: Work) -> Ended:
+    try:
+        return await (await session.supervisor.start(each.run, retry_failed=each.retry_failed))
+    except StreamConsoleError as error:
+        return Ended(each.run, None, error)
+
+
+def finish(summary: Summary, reporter: Reporter) -> int:
+    """Say what became of it all; gives the exit status."""
+    reporter.summary(summary)
+    sys.stdout.flush()
+    return summary.exit_code()
+
+
+def run(main: Callable[[], Awaitable[int]]) -> int:
+    """Run a coroutine function to its end on a fresh loop; gives its exit status."""
+
+    async def wrapped() -> int:
+        return await main()
+
+    return asyncio.run(wrapped())

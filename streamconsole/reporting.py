@@ -1,0 +1,208 @@
+"""What a headless run prints: JSON Lines, progress bars on a terminal, or plain lines.
+
+Data goes to stdout, talk to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from time import monotonic
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import orjson
+
+from streamconsole.engines.bus import Event
+from streamconsole.engines.migration.events import (
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    WindowCompleted,
+    WindowFailed,
+    WindowRetried,
+)
+from streamconsole.engines.secrets import mask
+from streamconsole.engines.text import clean
+from streamconsole.summary import Summary
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Reporter(Protocol):
+    """Shows what happens, as it happens. Used as a context manager."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def event(self, event: Event) -> None:
+        """Something happened."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Tell the operator something."""
+        ...
+
+    def summary(self, summary: Summary) -> None:
+        """All is over."""
+        ...
+
+
+def reporter_for(*, json: bool) -> Reporter:
+    """The reporter that fits where the output goes."""
+    if json:
+        return JsonReporter()
+    if sys.stderr.isatty():
+        return ProgressReporter()
+    return PlainReporter()
+
+
+class _Quiet:
+    """Nothing to set up or to clear away."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def say(self, text: str) -> None:
+        """Tell the operator something, on stderr."""
+        print(clean(mask(text), limit=2000), file=sys.stderr, flush=True)  # noqa: T201
+
+
+class JsonReporter(_Quiet):
+    """One JSON object a line on stdout; the summary is the last."""
+
+    def event(self, event: Event) -> None:
+        """Print an event."""
+        at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = {"event": event.name, "at": at, "engine": event.engine, "run": event.run} | event.data()
+        self._print(line)
+
+    def summary(self, summary: Summary) -> None:
+        """Print the summary."""
+        self._print(summary.as_json())
+
+    @staticmethod
+    def _print(line: dict[str, Any]) -> None:
+        sys.stdout.write(orjson.dumps(line).decode() + "\n")
+        sys.stdout.flush()
+
+
+class PlainReporter(_Quiet):
+    """One fact a line, no cursor movement: for logs, and for screen readers."""
+
+    def __init__(self) -> None:
+        self._progress: dict[str, _Progress] = {}
+        self._last_line = monotonic()
+
+    def event(self, event: Event) -> None:
+        """Say what is worth a line; how far it is, every few seconds."""
+        if isinstance(event, RunStarted):
+            self._progress[event.run] = _Progress(event.size)
+        if isinstance(event, WindowCompleted) and event.run in self._progress:
+            self._progress[event.run].add(event)
+            if monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+                self._last_line = monotonic()
+                self.say(f"{event.run}: {self._progress[event.run].text()}")
+        text = sentence(event)
+        if text is not None:
+            self.say(f"{event.run}: {text}")
+
+    def summary(self, summary: Summary) -> None:
+        """One line a run, on stdout."""
+        for text in summary.refused:
+            self.say(f"streamconsole: {text}")
+        for each in summary.runs:
+            if each.ended is not None and each.ended.error is not None:
+                self.say(f"streamconsole: {each.ended.error}")
+            print(clean(mask(each.sentence()), limit=2000), flush=True)  # noqa: T201
+
+
+class ProgressReporter(PlainReporter):
+    """A bar per run on a terminal (stderr)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[rows]}", markup=False),
+            console=Console(stderr=True, markup=False, highlight=False),
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def event(self, event: Event) -> None:
+        """Move the bar; say what went wrong above it."""
+        if isinstance(event, RunStarted):
+            self._progress[event.run] = _Progress(event.size)
+            self._tasks[event.run] = self._bars.add_task(clean(event.run), total=event.size, rows="")
+        if isinstance(event, WindowCompleted) and event.run in self._tasks:
+            progress = self._progress[event.run]
+            progress.add(event)
+            self._bars.update(self._tasks[event.run], completed=progress.done, rows=progress.text())
+        text = sentence(event)
+        if text is not None and not isinstance(event, RunStarted):
+            self._bars.console.print(clean(f"{event.run}: {text}", limit=2000), markup=False)
+
+
+class _Progress:
+    """How far one run is, in the unit of its offsets, and how fast."""
+
+    def __init__(self, size: int | None) -> None:
+        self._size = size
+        self._began = monotonic()
+        self.done = 0
+        self._rows = 0
+        self._rejects = 0
+
+    def add(self, event: WindowCompleted) -> None:
+        self.done += event.hi - event.lo
+        self._rows += event.rows
+        self._rejects += event.rejects
+
+    def text(self) -> str:
+        rate = self._rows / max(0.001, monotonic() - self._began)
+        share = f"{100 * self.done / self._size:.0f} %, " if self._size else ""
+        refused = f", {self._rejects:,} refused" if self._rejects else ""
+        return f"{share}{self._rows:,} rows, {rate:,.0f} rows/s{refused}"
+
+
+def sentence(event: Event) -> str | None:
+    """An event in the operator's words; None when it is not worth a line."""
+    match event:
+        case RunStarted():
+            return f"{event.source} → {event.target}, {event.workers} workers"
+        case RunPaused() | RunCancelled():
+            return f"{'paused' if isinstance(event, RunPaused) else 'cancelled'} {event.reason}"
+        case RunResumed():
+            return "resumed"
+        case RunFailed():
+            return f"stopped, the {event.side} is lost: {event.reason}"
+        case RunCompleted():
+            return f"completed: {event.rows:,} rows, {event.failed:,} windows failed, {event.rejects:,} rows refused"
+        case WindowRetried():
+            return (
+                f"window {event.window} failed (attempt {event.attempt}), again in {event.pause:.1f} s: {event.message}"
+            )
+        case WindowFailed():
+            return f"window {event.window} failed for good: {event.message}"
+    return None

@@ -1,0 +1,163 @@
+"""The runbook: a TOML file that says what is to be done, checked on load.
+
+Paths in it are relative to its own folder; `${NAME}` reads the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streamconsole.engines.errors import Refused
+from streamconsole.engines.migration.locations import absolute
+from streamconsole.engines.migration.settings import MigrationSettings
+from streamconsole.engines.secrets import mask
+
+DEFAULT_NAME = "streamconsole.toml"
+
+VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+
+class ConsoleSettings(BaseModel):
+    """How the console looks and what it does when its terminal is lost; times in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    theme: str | None = None
+    on_hangup: Literal["continue", "drain"] = "continue"
+    drain_timeout: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    read_only: bool = False
+
+
+class WorkspaceSettings(BaseModel):
+    """Where the durable state is kept, and how many rows of its event log."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str | None = None
+    keep_events: Annotated[int, Field(ge=1000)] = 200_000
+
+
+class NamedMigration(MigrationSettings):
+    """A migration of a runbook."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+
+    def settings(self) -> MigrationSettings:
+        """What it is asked to do, without its name."""
+        return MigrationSettings.model_validate(self.model_dump(exclude={"name"}))
+
+
+class Runbook(BaseModel):
+    """What an operator wants done, from a file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workspace: WorkspaceSettings = WorkspaceSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    migration: tuple[NamedMigration, ...] = ()
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Runbook:
+    """Read and check a runbook.
+
+    Raises:
+        Refused: it cannot be read, or a key in it is wrong; the message names file and key.
+    """
+    data = _expand(_parse(path), path, "", environ)
+    try:
+        runbook = Runbook.model_validate(data)
+    except ValidationError as error:
+        raise Refused(_explain(path, error)) from None
+    _refuse_equal_names(path, runbook)
+    return _resolved(runbook, path.absolute().parent)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    if path.is_dir():
+        raise Refused(f"runbook {path} is a folder: name a .toml file")
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise Refused(f"runbook {path} does not exist") from None
+    except OSError as error:
+        raise Refused(f"runbook {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise Refused(f"runbook {path} is not UTF-8 (byte {error.start + 1})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise Refused(f"runbook {path} is not valid TOML: {error}") from None
+
+
+def _expand(value: Any, path: Path, key: str, environ: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _expand(item, path, f"{key}.{name}".lstrip("."), environ) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, path, f"{key}[{n}]", environ) for n, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in environ:
+            raise Refused(f"runbook {path}: {key}: the environment has no {name}")
+        return environ[name]
+
+    return VARIABLE.sub(replace, value)
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    problems = []
+    for detail in error.errors():
+        place = _key_path(detail["loc"])
+        if detail["type"] == "extra_forbidden":
+            problems.append(f"{place} is not known{_closest(detail['loc'])}")
+        elif detail["type"] == "missing":
+            problems.append(f"{place} is missing")
+        else:
+            found = mask(repr(detail["input"]))[:60]
+            problems.append(f"{place}: {detail['msg'][:1].lower()}{detail['msg'][1:]}, not {found}")
+    more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+    return f"runbook {path}: {'; '.join(problems[:3])}{more}"
+
+
+def _key_path(location: tuple[int | str, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+
+
+def _closest(location: tuple[int | str, ...]) -> str:
+    model: type[BaseModel] = {
+        "migration": NamedMigration,
+        "console": ConsoleSettings,
+        "workspace": WorkspaceSettings,
+    }.get(str(location[0]), Runbook)  # type: ignore[assignment]
+    close = difflib.get_close_matches(str(location[-1]), model.model_fields, 1)
+    return f": did you mean {close[0]}?" if close else ""
+
+
+def _refuse_equal_names(path: Path, runbook: Runbook) -> None:
+    seen: set[str] = set()
+    for number, migration in enumerate(runbook.migration):
+        if migration.name in seen:
+            raise Refused(f"runbook {path}: migration[{number}].name: {migration.name!r} stands twice")
+        seen.add(migration.name)
+
+
+def _resolved(runbook: Runbook, folder: Path) -> Runbook:
+    """With every path absolute, so that a run can be resumed from anywhere."""
+    migrations = tuple(
+        migration.model_copy(
+            update={"source": absolute(migration.source, folder), "target": absolute(migration.target, folder)}
+        )
+        for migration in runbook.migration
+    )
+    url = absolute(runbook.workspace.url, folder) if runbook.workspace.url else None
+    return runbook.model_copy(
+        update={"migration": migrations, "workspace": runbook.workspace.model_copy(update={"url": url})}
+    )

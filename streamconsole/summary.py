@@ -1,0 +1,123 @@
+"""How work ended: the exit status and the last line of output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from streamconsole import exit_codes
+from streamconsole.engines.errors import Refused
+from streamconsole.engines.secrets import mask
+from streamconsole.engines.states import RunState
+from streamconsole.engines.supervisor import Ended
+from streamconsole.engines.workspace import Workspace, runs, windows
+from streamconsole.engines.workspace.runs import Run
+from streamconsole.engines.workspace.windows import Totals
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What became of one run."""
+
+    run: Run
+    totals: Totals
+    ended: Ended | None = None
+
+    @property
+    def seconds(self) -> float:
+        """From start to end, 0 when it has not ended."""
+        return ((self.run.finished_at or 0) - (self.run.started_at or 0)) / 1000 if self.run.finished_at else 0.0
+
+    def exit_code(self) -> int:
+        """What this run alone would make the program exit with."""
+        error = self.ended.error if self.ended else None
+        if error is not None:
+            return exit_codes.REFUSED if isinstance(error, Refused) else exit_codes.FAILURE
+        if self.run.state is RunState.FAILURE:
+            return exit_codes.FAILURE
+        clean = self.run.state is RunState.COMPLETED and not self.totals.failed and not self.totals.rejects
+        return exit_codes.DONE if clean else exit_codes.UNITS_FAILED
+
+    def as_json(self) -> dict[str, Any]:
+        """The run's entry in the summary line."""
+        totals = self.totals
+        error = self.ended.error if self.ended else None
+        return {
+            "run": self.run.id,
+            "engine": self.run.engine,
+            "name": self.run.name,
+            "status": self.run.state,
+            "reason": mask(str(error)) if error else self.run.reason,
+            "units": {
+                "completed": totals.completed,
+                "failed": totals.failed,
+                "pending": totals.pending + totals.running,
+            },
+            "rows": totals.rows_written,
+            "rows_read": totals.rows_read,
+            "rejects": totals.rejects,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def sentence(self) -> str:
+        """One line for the operator."""
+        totals, run = self.totals, self.run
+        parts = [f"{run.id} {run.state}: {totals.rows_written:,} rows in {totals.completed:,} windows"]
+        if totals.failed:
+            parts.append(f"{totals.failed:,} windows failed (`streamconsole runs retry {run.id}`)")
+        if totals.rejects:
+            parts.append(f"{totals.rejects:,} rows refused (`streamconsole runs rejects {run.id}`)")
+        if run.state in (RunState.PAUSED, RunState.FAILURE, RunState.RUNNING):
+            reason = f"{run.reason}; " if run.reason else ""
+            parts.append(f"{reason}resume with `streamconsole runs resume {run.id}`")
+        elif self.seconds:
+            parts.append(f"{self.seconds:,.1f} s")
+        return ", ".join(parts)
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of everything that was asked for.
+
+    Args:
+        runs: one entry a run.
+        refused: what was refused before it became a run.
+        stopped_by: number of the signal that ended the program, if one did.
+    """
+
+    runs: list[RunSummary] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    stopped_by: int | None = None
+
+    def exit_code(self) -> int:
+        """The worst of all."""
+        if self.stopped_by is not None:
+            return exit_codes.stopped_by(self.stopped_by)
+        codes = [summary.exit_code() for summary in self.runs]
+        if exit_codes.FAILURE in codes:
+            return exit_codes.FAILURE
+        if self.refused or exit_codes.REFUSED in codes:
+            return exit_codes.REFUSED
+        return max(codes, default=exit_codes.DONE)
+
+    def as_json(self) -> dict[str, Any]:
+        """The last of the JSON Lines."""
+        words = {exit_codes.DONE: "completed", exit_codes.UNITS_FAILED: "incomplete"}
+        words |= {exit_codes.REFUSED: "refused", exit_codes.FAILURE: "failure"}
+        line: dict[str, Any] = {
+            "event": "summary",
+            "status": words.get(self.exit_code(), "stopped"),
+            "exit_code": self.exit_code(),
+            "runs": [summary.as_json() for summary in self.runs],
+        }
+        return line | ({"refused": self.refused} if self.refused else {})
+
+
+async def summarise(workspace: Workspace, run_ids: Sequence[str], ended: Sequence[Ended] = ()) -> list[RunSummary]:
+    """What the workspace says about some runs, with how they ended here."""
+    by_run = {each.run: each for each in ended}
+    totals = await workspace.read(windows.totals, list(run_ids))
+    return [
+        RunSummary(await workspace.read(runs.get, run_id), totals[run_id], by_run.get(run_id)) for run_id in run_ids
+    ]
