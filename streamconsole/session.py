@@ -10,6 +10,7 @@ from streamconsole.engines.bus import Bus
 from streamconsole.engines.migration.engine import MigrationEngine
 from streamconsole.engines.supervisor import Supervisor
 from streamconsole.engines.workspace import Workspace
+from streamconsole.engines.workspace.events import KEEP_EVENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Session:
 
 
 @asynccontextmanager
-async def open_session(url: str) -> AsyncIterator[Session]:
+async def open_session(url: str, keep_events: int = KEEP_EVENTS) -> AsyncIterator[Session]:
     """Open a workspace to work on it; everything is closed in order at the end.
 
     Raises:
@@ -33,7 +34,7 @@ async def open_session(url: str) -> AsyncIterator[Session]:
     try:
         bus = Bus()
         migration = MigrationEngine(workspace, bus)
-        async with Supervisor(workspace, bus, [migration]) as supervisor:
+        async with Supervisor(workspace, bus, [migration], keep_events) as supervisor:
             yield Session(workspace, bus, supervisor, migration)
     finally:
         await workspace.close()

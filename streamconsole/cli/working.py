@@ -12,6 +12,7 @@ from streamconsole.engines.migration.planning import Plan, plan
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.states import FINISHED_RUNS, EngineKind
 from streamconsole.engines.workspace import runs
+from streamconsole.engines.workspace.events import KEEP_EVENTS
 from streamconsole.headless import Work
 from streamconsole.reporting import Reporter, reporter_for
 from streamconsole.runbook import ConsoleSettings
@@ -29,6 +30,7 @@ class Todo:
         retry: a run whose failed units are to be done again, instead.
         always_new: never go on with an unfinished run of the same settings.
         console: settings of the console, from a runbook.
+        keep_events: rows of the event log that are kept.
     """
 
     migrations: tuple[tuple[str | None, MigrationSettings], ...] = ()
@@ -36,6 +38,7 @@ class Todo:
     retry: str | None = None
     always_new: bool = False
     console: ConsoleSettings = ConsoleSettings()
+    keep_events: int = KEEP_EVENTS
 
 
 def work_on(asked: Common, workspace: str, todo: Todo) -> int:
@@ -62,7 +65,7 @@ def merged(asked: Common, console: ConsoleSettings) -> ConsoleSettings:
 async def _without_screen(asked: Common, workspace: str, todo: Todo, console: ConsoleSettings) -> int:
     reporter = reporter_for(json=asked.json)
     try:
-        async with open_session(workspace) as session:
+        async with open_session(workspace, todo.keep_events) as session:
             return await _work(session, todo, reporter, console)
     except Refused as error:
         if asked.json:

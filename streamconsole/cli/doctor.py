@@ -1,0 +1,123 @@
+"""`streamconsole doctor`: checks runbook, both sides of every migration, workspace and terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import locale
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from streamconsole import exit_codes
+from streamconsole.cli.options import common, given
+from streamconsole.cli.output import print_json, say
+from streamconsole.engines.errors import StreamConsoleError
+
+if TYPE_CHECKING:
+    from streamconsole.runbook import Runbook
+
+T = TypeVar("T")
+
+LITTLE_SPACE = 512 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at.
+
+    Args:
+        ok: whether it is as it should be.
+        what: what was looked at.
+        text: what was found, and what to do when it is not well.
+        serious: work would be refused because of it.
+    """
+
+    ok: bool
+    what: str
+    text: str
+    serious: bool = True
+
+
+@click.command()
+@click.argument("runbook", required=False)
+@common
+@click.pass_context
+def doctor(context: click.Context, runbook: str | None) -> int:
+    """Check a RUNBOOK, what it connects, the workspace and the terminal; say what to do."""
+    from streamconsole.runbook import DEFAULT_NAME, Runbook, load
+
+    asked = given(context)
+    path = Path(runbook or DEFAULT_NAME)
+    book: Runbook = Runbook()
+    findings: list[Finding] = []
+    if runbook or path.exists():
+        book_or_none, finding = _try(f"runbook {path}", lambda: load(path), "can be read")
+        findings.append(finding)
+        book = book_or_none or book
+    url = asked.workspace or book.workspace.url or asked.workspace_beside(path.absolute().parent)
+    findings += [_workspace(url), *_migrations(book), *_machine(url)]
+    if asked.json:
+        print_json({"event": "finding", "ok": each.ok, "what": each.what, "text": each.text} for each in findings)
+    else:
+        for each in findings:
+            say(f"{'ok ' if each.ok else '!! '} {each.what}: {each.text}")
+    return exit_codes.REFUSED if any(not each.ok and each.serious for each in findings) else exit_codes.DONE
+
+
+def _try(what: str, look: Callable[[], T], good: str) -> tuple[T | None, Finding]:
+    try:
+        return look(), Finding(True, what, good)
+    except StreamConsoleError as error:
+        return None, Finding(False, what, str(error))
+
+
+def _workspace(url: str) -> Finding:
+    from streamconsole.engines.workspace import Workspace
+    from streamconsole.engines.workspace.workspace import path_of
+
+    async def open_and_close() -> None:
+        await (await Workspace.open(url)).close()
+
+    def look() -> None:
+        if path_of(url).exists():
+            asyncio.run(open_and_close())
+
+    return _try(f"workspace {url}", look, "can be used")[1]
+
+
+def _migrations(book: Runbook) -> Iterator[Finding]:
+    from streamconsole.engines.migration.planning import plan
+
+    for migration in book.migration:
+        settings = migration.settings()
+        found, finding = _try(f"migration {migration.name}", lambda settings=settings: plan(settings), "can begin")
+        if found is not None:
+            columns = len(found.data.get("schema", {}).get("columns", ()))
+            key = ", ".join(found.key) or "none"
+            text = f"can begin: size {found.data['size']:,} {found.data['unit']}, {columns} columns, key {key}"
+            finding = Finding(True, finding.what, text)
+        yield finding
+
+
+def _machine(url: str) -> Iterator[Finding]:
+    from streamconsole.engines.workspace.workspace import path_of
+
+    folder = path_of(url).parent
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    yield Finding(free > LITTLE_SPACE, "disk", f"{free / 2**30:,.1f} GiB free at {folder}", serious=False)
+    encoding = locale.getpreferredencoding(False)
+    utf8 = encoding.lower().replace("-", "") == "utf8"
+    yield Finding(utf8, "locale", "UTF-8" if utf8 else f"{encoding}: set LANG=C.UTF-8 for better signs", serious=False)
+    terminal = os.environ.get("TERM", "")
+    capable = terminal not in ("", "dumb")
+    hint = terminal if capable else "no terminal that can draw: the console needs one, --no-ui does not"
+    yield Finding(capable, "terminal", hint, serious=False)
+    yield Finding(True, "python", sys.version.split()[0])

@@ -1,0 +1,41 @@
+"""`streamconsole [RUNBOOK]`: the console on a runbook, or everything in it without a screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from streamconsole.cli.options import common, given
+from streamconsole.engines.errors import Refused
+
+
+@click.command("open")
+@click.argument("runbook", required=False)
+@common
+@click.pass_context
+def open_console(context: click.Context, runbook: str | None = None) -> int:
+    """Open the console on a RUNBOOK (default: streamconsole.toml here), or on the workspace alone.
+
+    With --no-ui everything in the runbook is run to the end, in order.
+    """
+    from streamconsole.cli.working import Todo, merged, work_on
+    from streamconsole.runbook import DEFAULT_NAME, Runbook, load
+
+    asked = given(context)
+    path = Path(runbook) if runbook else Path(DEFAULT_NAME)
+    book = load(path) if runbook or path.exists() else Runbook()
+    workspace = asked.workspace or book.workspace.url or asked.workspace_beside(path.absolute().parent)
+    todo = Todo(
+        migrations=tuple((migration.name, migration.settings()) for migration in book.migration),
+        console=book.console,
+        keep_events=book.workspace.keep_events,
+    )
+    if asked.wants_console:
+        from streamconsole.app import open_on
+
+        return open_on(workspace, todo, merged(asked, book.console), runbook=path if path.exists() else None)
+    if not todo.migrations:
+        where = f"runbook {path} has nothing to do" if path.exists() else f"there is no runbook here ({DEFAULT_NAME})"
+        raise Refused(f"{where}: name one, or use `streamconsole migrate SOURCE TARGET`; the console needs a terminal")
+    return work_on(asked, workspace, todo)

@@ -1,0 +1,251 @@
+"""`streamconsole runs …`: look at runs and steer them, also from another terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from streamconsole import exit_codes
+from streamconsole.cli.options import Common, common, given
+from streamconsole.cli.output import moment, print_json, print_table, say
+from streamconsole.engines.errors import Refused
+
+if TYPE_CHECKING:
+    from streamconsole.engines.control import Command, Outcome
+    from streamconsole.engines.workspace import Workspace
+
+T = TypeVar("T")
+
+
+@click.group("runs")
+def runs_group() -> None:
+    """List, show and steer runs."""
+
+
+@runs_group.command("list")
+@common
+@click.pass_context
+def list_runs(context: click.Context) -> None:
+    """The runs of the workspace, newest first."""
+    from streamconsole.summary import summarise
+
+    async def collect(workspace: Workspace) -> list[Any]:
+        from streamconsole.engines.workspace import runs
+
+        found = await workspace.read(runs.listing)
+        return await summarise(workspace, [run.id for run in found])
+
+    summaries = _look(context, collect)
+    if given(context).json:
+        print_json(summary.as_json() | {"created_at": summary.run.created_at} for summary in summaries)
+        return
+    print_table(
+        ("RUN", "ENGINE", "STATE", "WINDOWS", "FAILED", "ROWS", "REJECTS", "CREATED"),
+        [
+            (
+                each.run.id,
+                each.run.engine,
+                each.run.state,
+                f"{each.totals.completed}/{each.totals.windows}",
+                each.totals.failed,
+                f"{each.totals.rows_written:,}",
+                each.totals.rejects,
+                moment(each.run.created_at),
+            )
+            for each in summaries
+        ],
+    )
+
+
+@runs_group.command("show")
+@click.argument("run")
+@common
+@click.pass_context
+def show(context: click.Context, run: str) -> None:
+    """One run: what it does, how far it is, who works on it."""
+    from streamconsole.engines.workspace import runs, windows
+    from streamconsole.summary import summarise
+
+    async def collect(workspace: Workspace) -> Any:
+        found = await workspace.read(runs.get, run)
+        owner = await workspace.read(runs.owner_of, found.id, workspace.locks)
+        failures = await workspace.read(windows.failures_of, found.id)
+        return (await summarise(workspace, [found.id]))[0], owner, failures
+
+    summary, owner, failures = _look(context, collect)
+    if given(context).json:
+        about = {"spec": summary.run.spec, "plan": summary.run.plan, "owner": str(owner) if owner else None}
+        print_json([summary.as_json() | about | {"failures": failures}])
+        return
+    say(summary.sentence())
+    print_table(("", ""), _facts(summary, owner))
+    for failure in failures[:10]:
+        say(f"  window {failure['window']}, attempt {failure['attempt']}: {failure['message']}")
+
+
+def _facts(summary: Any, owner: Any) -> list[tuple[str, str]]:
+    run, totals = summary.run, summary.totals
+    facts = [
+        ("source", run.spec.get("source", "")),
+        ("target", run.spec.get("target", "")),
+        ("windows", f"{totals.completed} done, {totals.failed} failed, {totals.pending + totals.running} left"),
+        ("rows", f"{totals.rows_written:,} written of {totals.rows_read:,} read, {totals.rejects:,} refused"),
+        ("created", moment(run.created_at)),
+        ("worked on by", str(owner) if owner else "nobody"),
+    ]
+    columns = run.plan.get("schema", {}).get("columns", [])
+    renamed = [f"{each['key']} as {each['name']}" for each in columns if each["key"] != each["name"]]
+    return facts + ([("renamed", ", ".join(renamed))] if renamed else [])
+
+
+@runs_group.command("history")
+@click.argument("run")
+@common
+@click.pass_context
+def history(context: click.Context, run: str) -> None:
+    """Every window of a run with its outcome; with --json, what `--windows` accepts."""
+    from streamconsole.engines.workspace import runs, windows
+
+    async def collect(workspace: Workspace) -> Any:
+        return await workspace.read(windows.listing, (await workspace.read(runs.get, run)).id)
+
+    records = [record.as_json() for record in _look(context, collect)]
+    if given(context).json:
+        print_json(records)
+        return
+    names = ("window", "lo", "hi", "state", "worker", "attempt", "rows_read", "rows_written", "rejects", "error")
+    print_table([name.upper() for name in names], [[record[name] for name in names] for record in records])
+
+
+@runs_group.command("rejects")
+@click.argument("run")
+@click.option("--limit", type=click.IntRange(1), help="Rows to list, at most.")
+@common
+@click.pass_context
+def list_rejects(context: click.Context, run: str, limit: int | None) -> None:
+    """The rows a run refused: where they stand, and why."""
+    from streamconsole.engines.workspace import rejects, runs
+
+    async def collect(workspace: Workspace) -> Any:
+        return await workspace.read(rejects.listing, (await workspace.read(runs.get, run)).id, None, limit)
+
+    found = _look(context, collect)
+    if given(context).json:
+        print_json(found)
+        return
+    names = ("window", "line", "offset", "column", "reason", "row")
+    print_table([name.upper() for name in names], [[reject[name] for name in names] for reject in found])
+
+
+@runs_group.command("prune")
+@click.argument("runs", nargs=-1)
+@click.option("--older-than", metavar="DAYS", type=click.FloatRange(0), help="Finished runs older than so many days.")
+@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@common
+@click.pass_context
+def prune(context: click.Context, runs: tuple[str, ...], older_than: float | None, dry_run: bool) -> None:
+    """Remove what is kept about finished runs (their rows in the target stay)."""
+    if not runs and older_than is None:
+        raise click.UsageError("name runs, or say --older-than DAYS", context)
+
+    async def collect(workspace: Workspace) -> list[str]:
+        from streamconsole.engines.workspace.pruning import prune_runs
+
+        return await workspace.write(prune_runs, runs, older_than, dry_run)
+
+    gone = _look(context, collect)
+    if given(context).json:
+        print_json([{"event": "pruned", "dry_run": dry_run, "runs": gone}])
+        return
+    say(f"{'would remove' if dry_run else 'removed'} {len(gone)} runs{': ' if gone else ''}{', '.join(gone)}")
+
+
+def _steering(verb: str, explanation: str, *, unit: bool = False) -> None:
+    """Make the command `runs VERB RUN`."""
+
+    @common
+    @click.pass_context
+    def command(context: click.Context, run: str, window: str | None = None) -> int:
+        return _steer(context, verb, run, window)
+
+    command.__doc__ = explanation
+    if unit:
+        command = click.option("--window", metavar="NUMBER", help="Just this window.")(command)
+    runs_group.command(verb)(click.argument("run")(command))
+
+
+_steering("pause", "No new window starts; active ones finish. Survives a restart.")
+_steering("resume", "Go on: tells the process that has it, or works on it here.")
+_steering("retry", "Do the failed windows again.", unit=True)
+_steering("cancel", "End the run for good; what is committed stays.")
+_steering("stop", "Finish what is active and let go of it; resume it any time.")
+
+
+def _steer(context: click.Context, verb: str, run: str, window: str | None) -> int:
+    asked = given(context)
+    url = asked.workspace_beside(Path.cwd())
+    outcome = _look(context, lambda workspace: _command(workspace, verb, run, window))
+    if outcome is None:
+        from streamconsole.cli.working import Todo, work_on
+
+        return work_on(asked, url, Todo(resume=run) if verb == "resume" else Todo(retry=run))
+    return _say_outcome(asked, verb, run, outcome)
+
+
+async def _command(workspace: Workspace, verb: str, run: str, window: str | None) -> Outcome | None:
+    """What came of the command; None when the run is to be worked on by this process."""
+    from streamconsole.engines.control import Command, Outcome, Verb
+    from streamconsole.engines.supervisor import answer_to, change_unowned, sender
+    from streamconsole.engines.workspace import commands, runs
+
+    found = await workspace.read(runs.get, run)
+    command = Command(found.id, Verb(verb), window)
+    owner = await workspace.read(runs.owner_of, found.id, workspace.locks)
+    if owner is None and command.verb in (Verb.RESUME, Verb.RETRY):
+        return None
+    sent = await workspace.write(commands.send, command.run, command.unit, command.verb, {}, sender())
+    if owner is not None:
+        return await answer_to(workspace, sent)
+    outcome = await workspace.write(_change_and_settle, command, sent, change_unowned)
+    return Outcome(outcome.done, outcome.text)
+
+
+def _change_and_settle(connection: Any, command: Command, sent: int, change: Callable[..., Outcome]) -> Outcome:
+    from streamconsole.engines.workspace import commands
+
+    outcome = change(connection, command)
+    commands.settle(connection, sent, "done" if outcome.done else "refused", outcome.text)
+    return outcome
+
+
+def _say_outcome(asked: Common, verb: str, run: str, outcome: Outcome) -> int:
+    if asked.json:
+        print_json([{"event": "command", "verb": verb, "run": run, "done": outcome.done, "outcome": outcome.text}])
+    elif outcome.done:
+        say(f"{run}: {outcome.text}")
+    if not outcome.done and not asked.json:
+        raise Refused(f"{run}: {outcome.text}")
+    return exit_codes.DONE if outcome.done else exit_codes.REFUSED
+
+
+def _look(context: click.Context, collect: Callable[[Workspace], Awaitable[T]]) -> T:
+    """Open the workspace just to look, and run a coroutine function on it."""
+    from streamconsole.engines.workspace import Workspace
+    from streamconsole.engines.workspace.workspace import path_of
+
+    url = given(context).workspace_beside(Path.cwd())
+    if not path_of(url).exists():
+        raise Refused(f"there is no workspace {url} yet: name one with --workspace, or start with `streamconsole demo`")
+
+    async def opened() -> T:
+        workspace = await Workspace.open(url)
+        try:
+            return await collect(workspace)
+        finally:
+            await workspace.close()
+
+    return asyncio.run(opened())

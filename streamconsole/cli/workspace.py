@@ -1,0 +1,35 @@
+"""`streamconsole workspace …`: the durable state itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from streamconsole.cli.options import common, given
+from streamconsole.cli.output import print_json, say
+from streamconsole.engines.errors import Refused
+
+
+@click.group("workspace")
+def workspace_group() -> None:
+    """Look after the durable state."""
+
+
+@workspace_group.command("backup")
+@click.argument("copy")
+@common
+@click.pass_context
+def backup_workspace(context: click.Context, copy: str) -> None:
+    """Copy the workspace to a new file, also while it is in use."""
+    from streamconsole.engines.workspace.backup import backup
+    from streamconsole.engines.workspace.workspace import path_of
+
+    path = path_of(given(context).workspace_beside(Path.cwd()))
+    if not path.exists():
+        raise Refused(f"there is no workspace {path}: name one with --workspace")
+    size = backup(path, Path(copy).expanduser().absolute())
+    if given(context).json:
+        print_json([{"event": "backup", "workspace": str(path), "copy": copy, "bytes": size}])
+    else:
+        say(f"copied {path} to {copy}, {size:,} bytes; open it with --workspace {copy}")
