@@ -19,7 +19,7 @@ def open_console(context: click.Context, runbook: str | None = None) -> int:
 
     With --no-ui everything in the runbook is run to the end, in order.
     """
-    from streamconsole.cli.working import Todo, merged, work_on
+    from streamconsole.cli.working import Todo, work_on
     from streamconsole.runbook import DEFAULT_NAME, Runbook, load
 
     asked = given(context)
@@ -31,11 +31,7 @@ def open_console(context: click.Context, runbook: str | None = None) -> int:
         console=book.console,
         keep_events=book.workspace.keep_events,
     )
-    if asked.wants_console:
-        from streamconsole.app import open_on
-
-        return open_on(workspace, todo, merged(asked, book.console), runbook=path if path.exists() else None)
-    if not todo.migrations:
+    if not todo.migrations and not asked.wants_console:
         where = f"runbook {path} has nothing to do" if path.exists() else f"there is no runbook here ({DEFAULT_NAME})"
         raise Refused(f"{where}: name one, or use `streamconsole migrate SOURCE TARGET`; the console needs a terminal")
-    return work_on(asked, workspace, todo)
+    return work_on(asked, workspace, todo, start=False)

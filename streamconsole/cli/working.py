@@ -41,13 +41,22 @@ class Todo:
     keep_events: int = KEEP_EVENTS
 
 
-def work_on(asked: Common, workspace: str, todo: Todo) -> int:
-    """Work on it, with or without the console; gives the exit status."""
+def work_on(asked: Common, workspace: str, todo: Todo, *, start: bool = True) -> int:
+    """Work on it, with or without the console; gives the exit status.
+
+    Args:
+        asked: options common to all commands.
+        workspace: path or URL.
+        todo: what to work on.
+        start: whether the console starts it at once; without a screen it always is.
+    """
     console = merged(asked, todo.console)
     if asked.wants_console:
         from streamconsole.app import run_console
 
-        return run_console(workspace, todo, console)
+        return run_console(
+            workspace, lambda session: runs_of(session, todo), console, start=start, keep_events=todo.keep_events
+        )
     return headless.run(lambda: _without_screen(asked, workspace, todo, console))
 
 
