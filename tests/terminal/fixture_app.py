@@ -47,6 +47,7 @@ class FixtureApp(App[None]):
         self.options = options
         self.beat = 0
         self.added = 0
+        self.once = 0
         self.tasks: list[asyncio.Task[None]] = []
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -78,6 +79,7 @@ class FixtureApp(App[None]):
         if self.options.feed:
             timer = self.set_interval(0.1, self.feed)
             loop.add_signal_handler(signal.SIGUSR1, self.stop_feeding, timer)
+            loop.add_signal_handler(signal.SIGUSR2, self.change_once)
 
     def line(self, key: int) -> tuple[str | int | Text, ...]:
         if self.options.hostile:
@@ -87,7 +89,14 @@ class FixtureApp(App[None]):
 
     def feed(self) -> None:
         self.beat += 1
-        self.query(LiveTable).first().update_rows({key: self.line(key) for key in range(self.options.rows)})
+        fed = range(self.options.rows - self.once)
+        self.query(LiveTable).first().update_rows({key: self.line(key) for key in fed})
+
+    def change_once(self) -> None:
+        """Change the last row and never touch it again."""
+        self.once = 1
+        self.query(LiveTable).first().update_rows({self.options.rows - 1: ("changed once", "failed", 0, "")})
+        self.note("changed once")
 
     def stop_feeding(self, timer: Timer) -> None:
         timer.stop()
