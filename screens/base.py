@@ -6,6 +6,7 @@ from typing import ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Footer
 
@@ -21,6 +22,11 @@ class ConsoleScreen(Screen[None]):
     """A screen with a title line, a status line, and the verbs for the run that is chosen on it."""
 
     TITLE: ClassVar[str] = ""
+
+    DEFAULT_CSS = """
+    ConsoleScreen #bottom { dock: bottom; height: 2; }
+    ConsoleScreen #bottom Footer { dock: none; }
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause_or_resume", "Pause/resume", id="run.pause"),
@@ -44,8 +50,9 @@ class ConsoleScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield TitleLine()
         yield from self.body()
-        yield Footer(show_command_palette=False, compact=True)
-        yield StatusLine()
+        with Vertical(id="bottom"):
+            yield StatusLine()
+            yield Footer(show_command_palette=False, compact=True)
 
     def body(self) -> ComposeResult:
         """The screen's own widgets."""
@@ -62,7 +69,12 @@ class ConsoleScreen(Screen[None]):
         """Paint everything: the screen has just come up."""
 
     def on_screen_resume(self) -> None:
+        self.name_it()
         self.show_all()
+
+    def name_it(self) -> None:
+        """Say in the title line where the operator is."""
+        self.query_one(TitleLine).show(self.TITLE, str(self.model.workspace.path), read_only=self.desk.read_only)
 
     def action_pause_or_resume(self) -> None:
         view = self._chosen_or_told()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic
 from typing import ClassVar
 
@@ -58,7 +59,8 @@ class MigrationScreen(ConsoleScreen):
     DEFAULT_CSS = """
     MigrationScreen #runs { height: 5; }
     MigrationScreen.-tall #runs { height: 9; }
-    MigrationScreen #about { height: 2; padding: 0 1; }
+    MigrationScreen #about { height: 2; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    MigrationScreen LiveTable { padding: 0 1; }
     MigrationScreen #rates { height: 1; padding: 0 1; }
     MigrationScreen UnitMap { height: 5; margin: 0 1; }
     MigrationScreen.-tall UnitMap { height: 12; }
@@ -72,7 +74,6 @@ class MigrationScreen(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self._run_id: str | None = None
-        self._failed_shown = -1
 
     def body(self) -> ComposeResult:
         with Vertical():
@@ -100,7 +101,6 @@ class MigrationScreen(ConsoleScreen):
     async def choose(self, run_id: str) -> None:
         """Show a run in full."""
         self._run_id = run_id
-        self._failed_shown = -1
         for spark in self.query(Spark):
             spark.clear()
         await self.model.watch(run_id)
@@ -117,6 +117,8 @@ class MigrationScreen(ConsoleScreen):
         )
         if self._run_id in changes.runs:
             self._show_chosen(changes.windows)
+            if changes.problems:
+                self._show_problems()
 
     def show_all(self) -> None:
         views = of_engine(self.model, EngineKind.MIGRATION)
@@ -126,7 +128,7 @@ class MigrationScreen(ConsoleScreen):
         else:
             self.runs_table.set_rows(shown, [row_of(view) for view in views])
         if self._run_id not in self.model.runs and views:
-            self.run_worker(self.choose(views[0].run.id), exclusive=True)
+            self.run_worker(partial(self.choose, views[0].run.id), group="choose", exclusive=True)
             return
         view = self.chosen()
         if view is not None:
@@ -134,6 +136,7 @@ class MigrationScreen(ConsoleScreen):
             ledger = view.ledger or {}
             self.query_one(UnitMap).set_units([ledger[number].state for number in sorted(ledger)])
             self._show_chosen({})
+            self._show_problems()
 
     def _show_chosen(self, changed: dict[int, str]) -> None:
         view = self.chosen()
@@ -143,8 +146,6 @@ class MigrationScreen(ConsoleScreen):
             self.query_one(UnitMap).update_units({number - 1: state for number, state in changed.items()})
         self.query_one("#about", Static).update(_about(view, self.size.width), layout=False)
         self._show_workers(view)
-        if view.totals.failed + len(view.at_work) != self._failed_shown or changed:
-            self.run_worker(self._show_problems(view), group="problems", exclusive=True)
 
     def _show_workers(self, view: RunView) -> None:
         table = self.query_one("#workers", LiveTable)
@@ -154,7 +155,13 @@ class MigrationScreen(ConsoleScreen):
         else:
             table.update_rows({number: _worker_row(view.at_work[number]) for number in numbers})
 
-    async def _show_problems(self, view: RunView) -> None:
+    def _show_problems(self) -> None:
+        self.run_worker(self._load_problems, group="problems", exclusive=True)
+
+    async def _load_problems(self) -> None:
+        view = self.chosen()
+        if view is None:
+            return
         found = (await self.model.workspace.read(windows.failures_of, view.run.id))[:PROBLEMS_SHOWN]
         table = self.query_one("#problems", LiveTable)
         table.set_rows(
@@ -171,8 +178,11 @@ class MigrationScreen(ConsoleScreen):
         running = view.run.state == "running"
         if running or self.query_one("#row-rate", Spark).samples:
             self.query_one("#row-rate", Spark).push(rows if running else 0, count(rows) if running else "-")
-            text = f"{size(offsets)}/s" if view.unit == "bytes" else ""
-            self.query_one("#byte-rate", Spark).push(offsets if running else 0, text if running else "-")
+            # Rows are what a generated source counts in: a second line would say the same twice.
+            self.query_one("#byte-rate", Spark).display = view.unit == "bytes"
+            self.query_one("#byte-rate", Spark).push(
+                offsets if running else 0, f"{size(offsets)}/s" if running else "-"
+            )
         self.query_one("#about", Static).update(_about(view, self.size.width), layout=False)
         self._show_workers(view)
 

@@ -148,6 +148,7 @@ class Changes:
     runs: set[str] = field(default_factory=set)
     windows: dict[int, str] = field(default_factory=dict)
     reloaded: bool = False
+    problems: bool = False
 
 
 class Model:
@@ -236,10 +237,12 @@ class Model:
             case WindowCompleted():
                 self._completed(view, event)
             case WindowRetried():
+                self._news.problems = True
                 self._set(view, event.window, WindowView("retrying"))
                 if event.worker in view.at_work:
                     view.at_work[event.worker].note = f"attempt {event.attempt} failed: {event.message}"
             case WindowFailed():
+                self._news.problems = True
                 self._leave(view, event.worker)
                 self._set(view, event.window, WindowView(WindowState.FAILED))
             case WindowPutBack():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -97,4 +98,4 @@ class OverviewScreen(ConsoleScreen):
             self.table.set_rows(shown, [row_of(view) for view in views])
 
     def on_live_table_row_selected(self, event: LiveTable.RowSelected) -> None:
-        self.app.run_worker(self.app.run_action(f"open_run({str(event.key)!r})"))
+        self.app.run_worker(partial(self.app.run_action, f"open_run({str(event.key)!r})"))

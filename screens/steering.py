@@ -14,6 +14,7 @@ class Desk(Protocol):
     """What a screen asks of the application it stands in."""
 
     model: Model
+    read_only: bool
 
     def send(self, command: Command) -> None:
         """Send a command; its outcome appears in the status line."""

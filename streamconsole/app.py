@@ -31,7 +31,6 @@ from streamconsole.screens.quit import QuitScreen
 from streamconsole.screens.too_small import LEAST_HEIGHT, LEAST_WIDTH, TooSmall
 from streamconsole.screens.welcome import WelcomeScreen
 from streamconsole.screens.widgets.status_line import StatusLine
-from streamconsole.screens.widgets.title_line import TitleLine
 from streamconsole.session import Session, open_session
 from streamconsole.summary import Summary, summarise
 
@@ -58,10 +57,10 @@ class ConsoleApp(App[None]):
     VERTICAL_BREAKPOINTS: ClassVar = [(0, "-low"), (36, "-tall")]
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "switch_mode('overview')", "Overview", id="go.overview"),
-        Binding("2", "switch_mode('migrations')", "Migrations", id="go.migrations"),
+        Binding("1", "switch_mode('overview')", "Overview", show=False, id="go.overview"),
+        Binding("2", "switch_mode('migrations')", "Migrations", show=False, id="go.migrations"),
         Binding("question_mark", "help", "Help", key_display="?", id="help"),
-        Binding("q,ctrl+c,ctrl+q", "leave", "Quit", priority=False, id="quit"),
+        Binding("q,ctrl+c,ctrl+q", "leave", "Quit", key_display="q", id="quit"),
         Binding("L", "lock", "Lock", show=False, id="lock"),
         Binding("ctrl+l", "repaint", "Repaint", show=False, id="repaint"),
     ]
@@ -263,8 +262,7 @@ class ConsoleApp(App[None]):
     def _name_screens(self) -> None:
         for screen in self.screen_stack:
             if isinstance(screen, ConsoleScreen):
-                for line in screen.query(TitleLine):
-                    line.show(screen.TITLE, str(self.session.workspace.path), read_only=self.read_only)
+                screen.name_it()
 
     # A fault of the program itself -------------------------------------------------------------------
 

@@ -9,9 +9,12 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stderr
+from multiprocessing import resource_tracker
 
 from streamconsole.engines.migration.batch import Batch, DecodeTask, decode
 
@@ -60,6 +63,9 @@ class Decoder:
             await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
 
     def _new_pool(self) -> ProcessPoolExecutor:
+        # Its helper inherits stderr, which a console may have replaced by something without a file.
+        with redirect_stderr(sys.__stderr__):
+            resource_tracker.ensure_running()
         # Not forked: a copy of a process with threads and a terminal may hang or draw.
         return ProcessPoolExecutor(
             self._processes, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_in_child

@@ -12,7 +12,7 @@ class StatusLine(Static):
     """The last thing the operator was told; stays until the next."""
 
     DEFAULT_CSS = """
-    StatusLine { dock: bottom; height: 1; padding: 0 1; color: $text-muted; }
+    StatusLine { height: 1; padding: 0 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     StatusLine.-bad { color: $text-error; text-style: bold; }
     """
 

@@ -8,17 +8,24 @@ from textual.widgets import Static
 from streamconsole.engines.text import clean
 
 
+SCREENS = (("1", "Overview"), ("2", "Migrations"))
+"""Keys of the screens, for the title line."""
+
+
 class TitleLine(Static):
     """Never collapses: an operator must always see where they are."""
 
     DEFAULT_CSS = """
-    TitleLine { dock: top; height: 1; padding: 0 1; background: $panel; color: $foreground; }
+    TitleLine { dock: top; height: 1; padding: 0 1; background: $panel; color: $foreground;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
     """
 
     def show(self, screen: str, where: str, *, read_only: bool) -> None:
-        """Name the screen and the workspace."""
-        text = Text("Stream Console", style="bold", no_wrap=True, overflow="ellipsis")
-        text.append(f"  {screen}", style="not bold")
+        """Name the screens, the one that is seen, and the workspace."""
+        text = Text("Stream Console ", style="bold", no_wrap=True, overflow="ellipsis")
+        for key, name in SCREENS:
+            text.append(f" {key} {name} ", style="bold reverse" if name == screen else "not bold")
         if read_only:
             text.append("  [read-only]", style="bold reverse")
         text.append(f"  {clean(where)}", style="not bold dim")
