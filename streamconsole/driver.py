@@ -14,9 +14,9 @@ What the application does:
 - `App(driver_class=ConsoleDriver)`, run on the main thread (signal handlers are set here).
 - Handle `on_terminal_lost`: go on without a screen, or drain, as the operator chose. The driver swallows
   all output from then on; widgets may go on painting or stop (`driver.lost`).
-- Install `loop.add_signal_handler` for SIGHUP, SIGTERM and SIGINT **after** the app has started (in
-  `on_mount`), and end with `app.exit(return_code=128 + signal)`; exit restores the terminal. Without a
-  handler SIGHUP kills the process at once, since that is the system's default.
+- Install `loop.add_signal_handler` for SIGHUP, SIGTERM and SIGINT as soon as the loop runs (at the
+  latest in `on_mount`), and end with `app.exit(return_code=128 + signal)`; exit restores the terminal.
+  Without handlers these signals kill the process at once and leave the terminal as it is.
 - Read `driver.backlog` in the screen's tick and beat slower while it is not 0 (10 → 4 → 1 Hz).
 - Leave by `sys.exit(app.return_code)`, and write nothing more to a terminal that is lost.
 """

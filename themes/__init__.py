@@ -19,9 +19,7 @@ THEMES: Final[dict[str, Theme]] = {
 
 DEFAULT: Final = console_dark.THEME.name
 
-STATE_DEFAULTS: Final = {
-    name: value for name, value in terminal.THEME.variables.items() if name.startswith("state-")
-}
+STATE_DEFAULTS: Final = {name: value for name, value in terminal.THEME.variables.items() if name.startswith("state-")}
 """State colours for themes that have none; an app returns them from `get_theme_variable_defaults()`."""
 
 _LIGHT_BACKGROUNDS: Final = {"7", "15"}
@@ -53,8 +51,4 @@ def _has_256_colours(environ: Mapping[str, str]) -> bool:
     if environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
         return True
     term = environ.get("TERM", "")
-    return (
-        "256" in term
-        or "direct" in term
-        or term in ("xterm-kitty", "xterm-ghostty", "alacritty", "foot", "wezterm")
-    )
+    return "256" in term or "direct" in term or term in ("xterm-kitty", "xterm-ghostty", "alacritty", "foot", "wezterm")

@@ -204,6 +204,13 @@ class PtyScreen:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    @property
+    def ignored_signals(self) -> set[signal.Signals]:
+        """The signals that the program ignores."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        mask = int(next(line for line in status.splitlines() if line.startswith("SigIgn:")).split()[1], 16)
+        return {number for number in signal.Signals if mask >> (number - 1) & 1}
+
     def wait_exit(self, timeout: float = 30) -> int:
         """Wait for the end and return the exit status; negative when a signal killed it."""
         try:
