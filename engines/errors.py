@@ -37,6 +37,10 @@ class SideLost(StreamConsoleError):
         super().__init__(text)
         self.side = side
 
+    def __reduce__(self) -> tuple[type[SideLost], tuple[str, str]]:
+        # Raised in a decoding process, it must arrive whole: by default only the text would be given back.
+        return type(self), (self.side, str(self))
+
 
 class StaleEpoch(StreamConsoleError):
     """A newer owner has taken the run over; nothing of ours was written."""
