@@ -21,7 +21,10 @@ class Malformed(ValueError):
 
 def unwrap_row(row: dict[str, Any]) -> dict[str, Any]:
     """A row with every top-level wrapper turned into its value, and nested ones relaxed."""
-    return {key: unwrap(value) if type(value) in (dict, list) else value for key, value in row.items()}
+    try:
+        return {key: unwrap(value) if type(value) in (dict, list) else value for key, value in row.items()}
+    except RecursionError:
+        raise Malformed("nested too deep") from None
 
 
 def unwrap(value: Any) -> Any:
@@ -82,7 +85,8 @@ def _date(content: Any) -> datetime:
     if type(content) is int:
         return from_millis(content)
     moment = datetime.fromisoformat(content)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    # In UTC at once: the first and last days of the calendar may fall out of it there.
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _integer(content: Any) -> int:
@@ -98,9 +102,8 @@ def _double(content: Any) -> float:
 
 
 def _object_id(content: Any) -> str:
-    if type(content) is not str or len(content) != 24:
+    if type(content) is not str or len(content) != 24 or len(bytes.fromhex(content)) != 12:
         raise ValueError(f"expected 24 hexadecimal digits, found {content!r}")
-    int(content, 16)
     return content.lower()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -15,6 +16,8 @@ import orjson
 from streamconsole.engines.migration.batch import Misfit
 from streamconsole.engines.migration.columns import ColumnType
 from streamconsole.engines.migration.extended_json import iso
+
+ODD_FLOATS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class JsonNormalizer:
 
     def add(self, index: int, row: dict[str, Any]) -> None:
         """Fit one row."""
-        self._lines.append(dump(row))
+        self._lines.append(dump(_with_extended_floats(row)))
         self._indexes.append(index)
 
     def needs(self) -> Mapping[str, ColumnType]:
@@ -45,6 +48,12 @@ class JsonNormalizer:
     def payload(self) -> tuple[bytes, list[int]]:
         """The lines, each with its end."""
         return b"\n".join([*self._lines, b""]), self._indexes
+
+
+def _with_extended_floats(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with what JSON has no number for as Extended JSON; left alone it would become null."""
+    odd = {key: value for key, value in row.items() if type(value) is float and not isfinite(value)}
+    return row | {key: {"$numberDouble": ODD_FLOATS[repr(value)]} for key, value in odd.items()} if odd else row
 
 
 def dump(value: Any) -> bytes:

@@ -191,7 +191,19 @@ def text_of(value: Any) -> str:
         return base64.b64encode(value).decode()
     if isinstance(value, datetime):
         return iso(value)
-    return repr(value) if type(value) is float else str(value)
+    return _number_as_text(value) if type(value) is float else str(value)
+
+
+def _number_as_text(value: float) -> str:
+    """A float as text; a whole one like the integer it may have been.
+
+    An integer that came before its column was widened to float is stored as one: it must read the
+    same as one that came later, or the result would depend on which window was first.
+    """
+    checked = _checked_float(value)
+    if checked.is_integer() and abs(checked) <= EXACT and repr(checked) != "-0.0":
+        return str(int(checked))
+    return repr(checked)
 
 
 def _json(value: Any) -> str:
@@ -218,7 +230,7 @@ def _float_of(value: int) -> float:
 
 def _decimal_of(value: int | float | Decimal) -> str:
     if type(value) is float:
-        return repr(_checked_float(value))
+        return _number_as_text(value)
     return str(value)
 
 
