@@ -90,8 +90,7 @@ class NdjsonTarget:
         self._epoch = epoch
         try:
             self._parts.mkdir(exist_ok=True)
-            newest = max((int(mark.suffix[1:]) for mark in self._parts.glob("epoch.*")), default=0)
-            if newest > epoch:
+            if self._newest_epoch() > epoch:
                 raise StaleEpoch(f"run {run} has been taken over by another process")
             (self._parts / f"epoch.{epoch}").touch()
             for left in self._parts.glob("*.tmp"):
@@ -99,6 +98,9 @@ class NdjsonTarget:
             return [settled for settled, _ in self._settled()]
         except OSError as error:
             raise Refused(f"target {self.path} cannot be written: {error.strerror}") from error
+
+    def _newest_epoch(self) -> int:
+        return max((int(mark.suffix[1:]) for mark in self._parts.glob("epoch.*")), default=0)
 
     def _settled(self) -> list[tuple[Settled, Path]]:
         found = []
@@ -110,6 +112,7 @@ class NdjsonTarget:
         return found
 
     def _write(self, window: Window, batch: Batch, keep_rejects: KeepRejects) -> Written:
+        faults.reach("window.before_claim", window.number)
         done = [Written(*map(int, part.stem.split("-")[2:])) for part in self._parts.glob(f"{window.lo:020d}-*.part")]
         if done:
             return done[0]
@@ -132,7 +135,8 @@ class NdjsonTarget:
             os.fsync(file.fileno())
         faults.reach("window.after_write", window.number)
         keep_rejects(batch.rejects)
-        if not (self._parts / f"epoch.{self._epoch}").exists() or (self._parts / f"epoch.{self._epoch + 1}").exists():
+        if self._newest_epoch() != self._epoch:
+            # Newer: taken over, by any later owner. None at all: the run is over and the folder is gone.
             raise StaleEpoch(f"{self.path}: another process has taken the run over")
         faults.reach("window.before_commit", window.number)
         temporary.rename(self._parts / name)

@@ -215,7 +215,8 @@ class SqliteTarget:
             keep_rejects(rejects)
             written = Written(batch.rows_read, len(batch.indexes) - len(refused), len(rejects))
             connection.execute(
-                "UPDATE _streamconsole_windows SET rows_read = ?, rows_written = ?, rejects = ? WHERE run = ? AND lo = ?",
+                "UPDATE _streamconsole_windows SET rows_read = ?, rows_written = ?, rejects = ? "
+                "WHERE run = ? AND lo = ?",
                 (written.rows_read, written.rows_written, written.rejects, self._run, window.lo),
             )
             faults.reach("window.before_commit", window.number)
