@@ -20,6 +20,7 @@ from streamconsole.engines.control import Command
 from streamconsole.engines.errors import Refused, StreamConsoleError
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.supervisor import Ended
+from streamconsole.engines.text import clean
 from streamconsole.headless import Work
 from streamconsole.runbook import ConsoleSettings
 from streamconsole.screens.base import ConsoleScreen
@@ -95,7 +96,8 @@ class ConsoleApp(App[None]):
             self.run_worker(self._run_in_order(), name="runs", exit_on_error=False)
         self.set_interval(BEAT, self._tick)
         self.set_interval(1.0, self._beat)
-        await self._first_screen()
+        # Not awaited here: a screen comes up only once the app has.
+        self.call_after_refresh(self._first_screen)
 
     async def _first_screen(self) -> None:
         if self._work:
@@ -308,5 +310,6 @@ async def _opened(workspace: str, prepare: Prepare, settings: ConsoleSettings, s
         return exit_codes.FAILURE
     if not app.terminal_lost:
         for each in summary.runs:
-            print(each.sentence())  # noqa: T201
-    return summary.exit_code() if start else (exit_codes.DONE if app.stopped_by is None else summary.exit_code())
+            print(clean(mask(each.sentence()), limit=2000))  # noqa: T201
+    # Looking at a runbook and leaving is no failure; work that was asked for and is not done is one.
+    return summary.exit_code() if start or app.stopped_by is not None else exit_codes.DONE

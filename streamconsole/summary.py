@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from streamconsole import exit_codes
@@ -14,15 +15,24 @@ from streamconsole.engines.supervisor import Ended
 from streamconsole.engines.workspace import Workspace, runs, windows
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.windows import Totals
+from streamconsole.engines.workspace.workspace import DEFAULT_NAME
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What became of one run."""
+    """What became of one run.
+
+    Args:
+        run: the run.
+        totals: sums over its windows.
+        ended: how work on it ended in this process, if it did any.
+        where: ` --workspace …` for commands that are suggested; empty for the default place.
+    """
 
     run: Run
     totals: Totals
     ended: Ended | None = None
+    where: str = ""
 
     @property
     def seconds(self) -> float:
@@ -65,12 +75,12 @@ class RunSummary:
         totals, run = self.totals, self.run
         parts = [f"{run.id} {run.state}: {totals.rows_written:,} rows in {totals.completed:,} windows"]
         if totals.failed:
-            parts.append(f"{totals.failed:,} windows failed (`streamconsole runs retry {run.id}`)")
+            parts.append(f"{totals.failed:,} windows failed (`streamconsole runs retry {run.id}{self.where}`)")
         if totals.rejects:
-            parts.append(f"{totals.rejects:,} rows refused (`streamconsole runs rejects {run.id}`)")
+            parts.append(f"{totals.rejects:,} rows refused (`streamconsole runs rejects {run.id}{self.where}`)")
         if run.state in (RunState.PAUSED, RunState.FAILURE, RunState.RUNNING):
-            reason = f"{run.reason}; " if run.reason else ""
-            parts.append(f"{reason}resume with `streamconsole runs resume {run.id}`")
+            reason = f"{run.reason}: " if run.reason else ""
+            parts.append(f"{reason}resume with `streamconsole runs resume {run.id}{self.where}`")
         elif self.seconds:
             parts.append(f"{self.seconds:,.1f} s")
         return ", ".join(parts)
@@ -118,6 +128,8 @@ async def summarise(workspace: Workspace, run_ids: Sequence[str], ended: Sequenc
     """What the workspace says about some runs, with how they ended here."""
     by_run = {each.run: each for each in ended}
     totals = await workspace.read(windows.totals, list(run_ids))
+    where = "" if workspace.path == Path(DEFAULT_NAME).absolute() else f" --workspace {workspace.path}"
     return [
-        RunSummary(await workspace.read(runs.get, run_id), totals[run_id], by_run.get(run_id)) for run_id in run_ids
+        RunSummary(await workspace.read(runs.get, run_id), totals[run_id], by_run.get(run_id), where)
+        for run_id in run_ids
     ]

@@ -339,7 +339,7 @@ class MigrationRun:
             return Leftover(self._run.id, True, "nothing had begun")
         active = manager.locks.locked
         paused_by_operator = manager.paused
-        self._end(RunState.PAUSED, "paused by an operator" if paused_by_operator else "stopped; resume it any time")
+        self._end(RunState.PAUSED, "paused by an operator" if paused_by_operator else "stopped before its end")
         _, late = await asyncio.wait([task], timeout=within)
         if late:
             task.cancel()
