@@ -80,7 +80,7 @@ class Supervisor:
         self._listening = asyncio.create_task(self._obey_commands())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         self.workspace.unlisten(self._foreign_change)
         if self._listening is not None:
             self._listening.cancel()
@@ -258,7 +258,7 @@ def sender() -> str:
 def _report(workspace: Path, run: Run, error: BaseException) -> str:
     path = workspace.with_name(f"error-{run.id}.log")
     text = mask("".join(traceback.format_exception(error)))
-    with suppress(OSError), open(path, "a", opener=_private) as file:  # noqa: PTH123 - a mode for the file
+    with suppress(OSError), open(path, "a", opener=_private) as file:
         file.write(text)
     return f"run {run.id} stopped by an error of this program ({type(error).__name__}): details in {path}"
 

@@ -124,11 +124,15 @@ class Summary:
         return line | ({"refused": self.refused} if self.refused else {})
 
 
+def _where(workspace: Path) -> str:
+    return "" if workspace == Path(DEFAULT_NAME).absolute() else f" --workspace {workspace}"
+
+
 async def summarise(workspace: Workspace, run_ids: Sequence[str], ended: Sequence[Ended] = ()) -> list[RunSummary]:
     """What the workspace says about some runs, with how they ended here."""
     by_run = {each.run: each for each in ended}
     totals = await workspace.read(windows.totals, list(run_ids))
-    where = "" if workspace.path == Path(DEFAULT_NAME).absolute() else f" --workspace {workspace.path}"
+    where = _where(workspace.path)
     return [
         RunSummary(await workspace.read(runs.get, run_id), totals[run_id], by_run.get(run_id), where)
         for run_id in run_ids

@@ -25,8 +25,8 @@ def upgrade(connection: Connection, where: str) -> None:
         raise Refused(f"workspace {where} holds other tables already: name an empty file with --workspace")
     if current is not None and current > HEAD:
         raise Refused(
-            f"workspace {where} was made by a newer streamconsole (its schema is {current}, this program knows {HEAD}): "
-            "upgrade this program"
+            f"workspace {where} was made by a newer streamconsole: its schema is {current}, "
+            f"this program knows {HEAD}; upgrade this program"
         )
     _run_alembic(connection)
 

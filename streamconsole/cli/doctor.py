@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -95,8 +96,7 @@ def _migrations(book: Runbook) -> Iterator[Finding]:
     from streamconsole.engines.migration.planning import plan
 
     for migration in book.migration:
-        settings = migration.settings()
-        found, finding = _try(f"migration {migration.name}", lambda settings=settings: plan(settings), "can begin")
+        found, finding = _try(f"migration {migration.name}", partial(plan, migration.settings()), "can begin")
         if found is not None:
             columns = len(found.data.get("schema", {}).get("columns", ()))
             key = ", ".join(found.key) or "none"

@@ -48,7 +48,9 @@ class Size(click.ParamType[int]):
 @click.option("--resume", metavar="RUN", help="Go on with this run instead; does just what is left.")
 @common
 @click.pass_context
-def migrate(context: click.Context, source: str | None, target: str | None, resume: str | None, **options: Any) -> int:
+def migrate(
+    context: click.Context, /, source: str | None, target: str | None, resume: str | None, **options: Any
+) -> int:
     """Move rows from SOURCE to TARGET.
 
     SOURCE is an .ndjson file or generate://users?count=1000; TARGET is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from streamconsole import headless
 from streamconsole.cli.options import Common
@@ -37,7 +37,7 @@ class Todo:
     resume: str | None = None
     retry: str | None = None
     always_new: bool = False
-    console: ConsoleSettings = ConsoleSettings()
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     keep_events: int = KEEP_EVENTS
 
 
