@@ -43,6 +43,13 @@ def mask(text: str) -> str:
     keyword lists and JSON), `Authorization` values, and AWS access keys. In doubt it hides too much.
     Masking twice changes nothing.
     """
+    # A value hidden may bring together what blanks kept apart, so look until there is nothing new.
+    while (masked := _mask_once(text)) != text:
+        text = masked
+    return text
+
+
+def _mask_once(text: str) -> str:
     if "://" in text:
         text = _RUN.sub(_mask_run, _QUOTED_RUN.sub(_mask_run, text))
     for pattern in _PARAMETERS:

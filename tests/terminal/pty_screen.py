@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from signal import Signals
 from types import TracebackType
 from typing import Final, Self
 
@@ -187,7 +188,7 @@ class PtyScreen:
             os.close(self._master)
             self._master = -1
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         """Send a signal to the program."""
         self.process.send_signal(number)
 
@@ -205,11 +206,11 @@ class PtyScreen:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     @property
-    def ignored_signals(self) -> set[signal.Signals]:
+    def ignored_signals(self) -> set[Signals]:
         """The signals that the program ignores."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         mask = int(next(line for line in status.splitlines() if line.startswith("SigIgn:")).split()[1], 16)
-        return {number for number in signal.Signals if mask >> (number - 1) & 1}
+        return {number for number in Signals if mask >> (number - 1) & 1}
 
     def wait_exit(self, timeout: float = 30) -> int:
         """Wait for the end and return the exit status; negative when a signal killed it."""
