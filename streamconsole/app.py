@@ -38,7 +38,8 @@ from streamconsole.summary import Summary, summarise
 BEAT = 0.1
 """Seconds between two paintings while the line keeps up; slower when it does not."""
 
-Prepare = Callable[[Session], Awaitable[Sequence[Work]]]
+Prepare = Callable[[Session], Awaitable[tuple[Sequence[Work], Sequence[str]]]]
+"""Gives the runs to show, and what to tell about those that could not be planned."""
 
 
 class ConsoleApp(App[None]):
@@ -74,6 +75,7 @@ class ConsoleApp(App[None]):
         self.ended: dict[str, Ended] = {}
         self.stopped_by: int | None = None
         self.failure: str | None = None
+        self.problems: list[str] = []
         self._work = list(work)
         self._start = start
         self.terminal_lost = False
@@ -105,6 +107,8 @@ class ConsoleApp(App[None]):
             await self.action_open_run(self._work[0].run)
         else:
             await self.switch_mode("overview" if self.model.runs else "welcome")
+        if self.problems:
+            self.tell("; ".join(self.problems), bad=True)
 
     async def _run_in_order(self) -> None:
         """Start what was asked for; all of it at once, each run has its own workers."""
@@ -300,8 +304,9 @@ def run_console(workspace: str, prepare: Prepare, settings: ConsoleSettings, *, 
 
 async def _opened(workspace: str, prepare: Prepare, settings: ConsoleSettings, start: bool, keep_events: int) -> int:
     async with open_session(workspace, keep_events) as session:
-        work = await prepare(session)
+        work, problems = await prepare(session)
         app = ConsoleApp(session, settings, work, start=start)
+        app.problems = list(problems)
         await app.run_async(mouse=False)
         summary = Summary(await summarise(session.workspace, [each.run for each in work], list(app.ended.values())))
         summary.stopped_by = app.stopped_by

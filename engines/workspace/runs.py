@@ -91,16 +91,10 @@ def listing(connection: Connection, limit: int = 200) -> list[Run]:
     return [_from_row(row) for row in rows]
 
 
-def unfinished_like(connection: Connection, engine: EngineKind, name: str, spec: dict[str, Any]) -> Run | None:
-    """The newest run of that name and settings that has not come to its end."""
+def newest_like(connection: Connection, engine: EngineKind, name: str, spec: dict[str, Any]) -> Run | None:
+    """The newest run of that name and settings."""
     rows = connection.execute(
-        select(runs)
-        .where(
-            runs.c.engine == engine,
-            runs.c.name == name,
-            runs.c.state.not_in([RunState.COMPLETED, RunState.CANCELLED]),
-        )
-        .order_by(runs.c.created_at.desc())
+        select(runs).where(runs.c.engine == engine, runs.c.name == name).order_by(runs.c.created_at.desc())
     )
     return next((run for run in map(_from_row, rows) if run.spec == spec), None)
 

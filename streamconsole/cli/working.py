@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from streamconsole import headless
 from streamconsole.cli.options import Common
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.planning import Plan, plan
 from streamconsole.engines.migration.settings import MigrationSettings
-from streamconsole.engines.states import FINISHED_RUNS, EngineKind
+from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState
 from streamconsole.engines.workspace import runs
 from streamconsole.engines.workspace.events import KEEP_EVENTS
+from streamconsole.engines.workspace.runs import Run
 from streamconsole.headless import Work
 from streamconsole.reporting import Reporter, reporter_for
 from streamconsole.runbook import ConsoleSettings
@@ -55,7 +58,7 @@ def work_on(asked: Common, workspace: str, todo: Todo, *, start: bool = True) ->
         from streamconsole.app import run_console
 
         return run_console(
-            workspace, lambda session: runs_of(session, todo), console, start=start, keep_events=todo.keep_events
+            workspace, partial(_prepare, todo, start), console, start=start, keep_events=todo.keep_events
         )
     return headless.run(lambda: _without_screen(asked, workspace, todo, console))
 
@@ -71,18 +74,22 @@ def merged(asked: Common, console: ConsoleSettings) -> ConsoleSettings:
     return console.model_copy(update={name: value for name, value in over.items() if value is not None})
 
 
+async def _prepare(todo: Todo, start: bool, session: Session) -> tuple[list[Work], list[str]]:
+    return (await runs_of(session, todo), []) if start else await runs_to_show(session, todo)
+
+
 async def _without_screen(asked: Common, workspace: str, todo: Todo, console: ConsoleSettings) -> int:
     reporter = reporter_for(json=asked.json)
     try:
         async with open_session(workspace, todo.keep_events) as session:
-            return await _work(session, todo, reporter, console)
+            return await _report(session, todo, reporter, console)
     except Refused as error:
         if asked.json:
             reporter.summary(Summary(refused=[str(error)]))
         raise
 
 
-async def _work(session: Session, todo: Todo, reporter: Reporter, console: ConsoleSettings) -> int:
+async def _report(session: Session, todo: Todo, reporter: Reporter, console: ConsoleSettings) -> int:
     work = await runs_of(session, todo)
     summary = await headless.work(session, work, reporter, within=console.drain_timeout, on_hangup=console.on_hangup)
     return headless.finish(summary, reporter)
@@ -99,8 +106,24 @@ async def runs_of(session: Session, todo: Todo) -> list[Work]:
     """
     if todo.resume is not None or todo.retry is not None:
         return [await _existing(session, todo.resume or todo.retry or "", retry=todo.retry is not None)]
-    planned = [await _planned(session, name, settings, todo.always_new) for name, settings in todo.migrations]
-    return [Work(each if isinstance(each, str) else (await session.migration.create(each)).id) for each in planned]
+    found = [await _known_or_plan(session, name, settings, todo) for name, settings in todo.migrations]
+    return [await _work(session, each) for each in found]
+
+
+async def runs_to_show(session: Session, todo: Todo) -> tuple[list[Work], list[str]]:
+    """The runs of a runbook for the console: what is done or begun, and plans for the rest.
+
+    What cannot be planned now is no reason to show nothing: it is told instead.
+    """
+    work, problems = [], []
+    for name, settings in todo.migrations:
+        known = await session.workspace.read(runs.newest_like, EngineKind.MIGRATION, name, spec_of(settings))
+        try:
+            shown = known if known and known.state is not RunState.PLANNED else None
+            work.append(await _work(session, shown or await _known_or_plan(session, name, settings, todo)))
+        except Refused as error:
+            problems.append(f"{name}: {error}")
+    return work, problems
 
 
 async def _existing(session: Session, run_id: str, *, retry: bool) -> Work:
@@ -113,10 +136,22 @@ async def _existing(session: Session, run_id: str, *, retry: bool) -> Work:
     return Work(run.id, retry_failed=retry)
 
 
-async def _planned(session: Session, name: str | None, settings: MigrationSettings, always_new: bool) -> str | Plan:
-    if not always_new and name is not None:
-        spec = settings.model_dump(mode="json")
-        unfinished = await session.workspace.read(runs.unfinished_like, EngineKind.MIGRATION, name, spec)
-        if unfinished is not None:
-            return unfinished.id
+async def _known_or_plan(session: Session, name: str | None, settings: MigrationSettings, todo: Todo) -> Run | Plan:
+    """The unfinished run of these settings, or a new plan."""
+    if not todo.always_new and name is not None:
+        known = await session.workspace.read(runs.newest_like, EngineKind.MIGRATION, name, spec_of(settings))
+        if known is not None and known.state is RunState.PLANNED:
+            # It never began, and its source may have changed since: plan it anew.
+            await session.workspace.write(runs.remove, known.id)
+        elif known is not None and known.state not in FINISHED_RUNS:
+            return known
     return await asyncio.to_thread(plan, settings, name)
+
+
+async def _work(session: Session, each: Run | Plan) -> Work:
+    return Work((each if isinstance(each, Run) else await session.migration.create(each)).id)
+
+
+def spec_of(settings: MigrationSettings) -> dict[str, Any]:
+    """Settings as a run keeps them."""
+    return settings.model_dump(mode="json")
