@@ -44,5 +44,5 @@ def rows_first(target: SqliteTarget, window: Any, *rest: Any) -> Any:
 if __name__ == "__main__":
     from streamconsole.cli.main import run
 
-    SqliteTarget._write = ledger_first if sys.argv[1] == "ledger first" else rows_first  # type: ignore[method-assign]
+    setattr(SqliteTarget, "_write", ledger_first if sys.argv[1] == "ledger first" else rows_first)  # noqa: B010
     sys.exit(run(sys.argv[2:]))

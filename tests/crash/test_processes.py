@@ -1,0 +1,59 @@
+"""Decoding processes and their parent: neither outlives nor stops the other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.crash.conftest import Uninterrupted
+from tests.crash.inputs import LARGE
+from tests.crash.interrupting import Attempt
+from tests.crash.outcome import differences
+from tests.program import committed, descendants, is_gone, wait_until
+
+pytestmark = pytest.mark.crash
+
+
+def test_children_are_gone_when_their_parent_is_killed(tmp_path: Path, uninterrupted: Uninterrupted) -> None:
+    attempt = Attempt(LARGE, tmp_path)
+    process = attempt.begin()
+    wait_until(lambda: committed(attempt.target), "a window is committed")
+    children = descendants(process.pid)
+    assert children, "nothing was decoded by a child"
+    process.kill()
+    process.wait()
+    wait_until(lambda: all(map(is_gone, children)), "the children are gone", within=2.0)
+    attempt.end(process)
+    assert differences(uninterrupted(LARGE)[0], attempt.complete()) == []
+
+
+def test_a_killed_child_costs_only_another_attempt(tmp_path: Path, uninterrupted: Uninterrupted) -> None:
+    attempt = Attempt(LARGE, tmp_path)
+    process = attempt.begin()
+    wait_until(lambda: committed(attempt.target), "a window is committed")
+    # In the middle of its work, with a window in its hands.
+    os.kill(_decoding(process.pid), signal.SIGKILL)
+    result = attempt.end(process)
+    assert result.code == 0, result
+    assert "a decoding process died" in result.err
+    assert "Traceback" not in result.err
+    assert _attempts(attempt) > 1
+    assert differences(uninterrupted(LARGE)[0], attempt.outcome()) == []
+
+
+def _decoding(parent: int) -> int:
+    """A child that decodes, not the one that only tidies up after the others."""
+    for child in descendants(parent):
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            return child
+    raise AssertionError("nothing is decoded by a child")
+
+
+def _attempts(attempt: Attempt) -> int:
+    with closing(sqlite3.connect(attempt.workspace)) as connection:
+        return int(connection.execute("SELECT max(attempt) FROM windows").fetchone()[0])
