@@ -131,5 +131,6 @@ def _open_sqlite(path: Path) -> tuple[Engine, Engine]:
         raise
     except DBAPIError as error:
         writers.dispose()
-        raise Refused(f"workspace {path} cannot be opened: {error.orig}") from error
+        hint = ": another program holds it, try again when it has let go" if "locked" in str(error.orig) else ""
+        raise Refused(f"workspace {path} cannot be opened ({error.orig}){hint}") from error
     return sqlite.connect(path, begin="BEGIN"), writers
