@@ -10,6 +10,7 @@ transaction itself is lost (disk full, say) all its callers are told.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections import deque
@@ -40,6 +41,17 @@ WATCH = 0.1
 
 PATIENCE = 60.0
 """Seconds another program may hold the file before callers are told."""
+
+UNUSABLE = frozenset(
+    {
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+"""Codes by which SQLite says that a file is lost to us, whatever its text says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +170,22 @@ class Writer:
     # The thread ---------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        with self._engine.connect() as connection:
-            while (batch := self._gather(connection)) is not None:
-                for operations in self._write(connection, batch):
-                    self._wake(operations)
+        try:
+            with self._engine.connect() as connection:
+                while (batch := self._gather(connection)) is not None:
+                    for operations in self._write(connection, batch):
+                        self._wake(operations)
+        except Exception as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """Nobody may wait for a thread that is gone."""
+        with self._ready:
+            self._closing = True
+            left = self._inbox.take(len(self._inbox))
+        for operation in left:
+            operation.error = SideLost("workspace", f"{self._where} cannot be used any more: {error}")
+        self._wake(left)
 
     def _gather(self, connection: Connection) -> list[_Operation] | None:
         """Wait for operations; None once closed and empty."""
@@ -243,6 +267,8 @@ class Writer:
             transaction.commit()
         except BaseException:
             transaction.rollback()
+            # SQLAlchemy takes a commit that failed for the end; SQLite may keep the transaction open.
+            _raw(connection).rollback()
             raise
         self.commits += 1
 
@@ -261,24 +287,32 @@ class Writer:
         if monotonic() - self._looked_at < WATCH:
             return
         self._looked_at = monotonic()
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, sqlite3.Connection)
-        version = raw.execute("PRAGMA data_version").fetchone()[0]
+        try:
+            version = _raw(connection).execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error:
+            # Whoever writes next is told what is the matter with the file.
+            return
         if self._seen_version not in (-1, version):
-            self._on_foreign_change()
+            self._tell_of_foreign_change()
         self._seen_version = version
+
+    def _tell_of_foreign_change(self) -> None:
+        try:
+            self._on_foreign_change()
+        except Exception:
+            logging.getLogger(__name__).exception("a listener to changes of the workspace failed")
 
     def _told(self, error: Exception) -> Exception:
         """The error as its caller should see it."""
         if not isinstance(error, DBAPIError):
             return error
-        text = str(error.orig)
         if is_busy(error):
             return SideLost("workspace", f"{self._where} has been locked by another program for {PATIENCE:.0f} s")
-        if "full" in text:
+        code = _primary_code(error)
+        if code == sqlite3.SQLITE_FULL:
             return SideLost("workspace", f"the disk that holds {self._where} is full: free some space, then resume")
-        if "readonly" in text or "disk I/O error" in text:
-            return SideLost("workspace", f"{self._where} cannot be written ({text})")
+        if code in UNUSABLE:
+            return SideLost("workspace", f"{self._where} cannot be written ({error.orig})")
         return error
 
     def _wake(self, operations: list[_Operation]) -> None:
@@ -299,5 +333,15 @@ def _settle(operations: list[_Operation]) -> None:
 
 def is_busy(error: DBAPIError) -> bool:
     """Whether another connection holds the file."""
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return _primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _primary_code(error: DBAPIError) -> int:
+    # A driver's own errors carry no code.
+    return int(getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _raw(connection: Connection) -> sqlite3.Connection:
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
