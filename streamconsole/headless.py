@@ -46,7 +46,7 @@ class Stopper:
         self._within = within
         self._on_hangup = on_hangup
         self._say = say
-        self._draining: asyncio.Task[None] | None = None
+        self._draining: list[asyncio.Task[None]] = []
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -57,8 +57,7 @@ class Stopper:
             loop.add_signal_handler(number, self._received, number)
         try:
             yield
-            if self._draining is not None:
-                await self._draining
+            await asyncio.gather(*self._draining)
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
@@ -76,7 +75,11 @@ class Stopper:
             os._exit(128 + number)
         self.signal = number
         self._say("stopping: active units finish; once more to stop at once")
-        self._draining = asyncio.create_task(self._drain())
+        self.drain()
+
+    def drain(self) -> None:
+        """Let what is being worked on end early."""
+        self._draining.append(asyncio.create_task(self._drain()))
 
     async def _drain(self) -> None:
         for left in await self._session.supervisor.drain(self._within):
@@ -99,7 +102,7 @@ async def work(session: Session, todo: Sequence[Work], reporter: Reporter, *, wi
         for each in todo:
             if stopper.stopping:
                 break
-            ended.append(await _one(session, each))
+            ended.append(await _one(session, each, stopper))
     summary = Summary(await summarise(session.workspace, [each.run for each in todo], ended))
     summary.stopped_by = stopper.signal
     return summary
@@ -125,9 +128,13 @@ async def reporting(session: Session, reporter: Reporter) -> AsyncIterator[None]
         passing.cancel()
 
 
-async def _one(session: Session, each: Work) -> Ended:
+async def _one(session: Session, each: Work, stopper: Stopper) -> Ended:
     try:
-        return await (await session.supervisor.start(each.run, retry_failed=each.retry_failed))
+        working = await session.supervisor.start(each.run, retry_failed=each.retry_failed)
+        if stopper.stopping:
+            # The signal came while the run was being claimed: the drain did not know of it.
+            stopper.drain()
+        return await working
     except StreamConsoleError as error:
         return Ended(each.run, None, error)
 

@@ -118,6 +118,9 @@ class MigrationRun:
             self._widen,
         )
         self._manager = WorkerManager(self._offsets, worker.work, self._notified, self._settings.workers)
+        if self._ending is not None:
+            # Told to end while it was being made ready.
+            self._manager.end()
 
     async def _work(self) -> None:
         assert self._manager is not None
@@ -335,11 +338,11 @@ class MigrationRun:
     async def drain(self, within: float) -> Leftover:
         """Take no more windows, finish the active ones within so many seconds, hand the rest back."""
         manager, task = self._manager, self._task
+        paused_by_operator = manager is not None and manager.paused
+        self._end(RunState.PAUSED, "paused by an operator" if paused_by_operator else "stopped before its end")
         if manager is None or task is None:
             return Leftover(self._run.id, True, "nothing had begun")
         active = manager.locks.locked
-        paused_by_operator = manager.paused
-        self._end(RunState.PAUSED, "paused by an operator" if paused_by_operator else "stopped before its end")
         _, late = await asyncio.wait([task], timeout=within)
         if late:
             task.cancel()

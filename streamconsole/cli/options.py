@@ -118,7 +118,8 @@ def given(context: click.Context) -> Common:
 
 def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
-        if value not in (None, False):
+        # Not `in (None, False)`: that takes 0 for False, and --drain-timeout 0 for the default.
+        if value is not None and value is not False:
             setattr(given(context), name, value)
 
     return keep
