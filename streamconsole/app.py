@@ -98,8 +98,8 @@ class ConsoleApp(App[None]):
             self.run_worker(self._run_in_order(), name="runs", exit_on_error=False)
         self.set_interval(BEAT, self._tick)
         self.set_interval(1.0, self._beat)
-        # Not awaited here: a screen comes up only once the app has.
-        self.call_after_refresh(self._first_screen)
+        # In a task of its own: a screen comes up only once the app's own messages are handled.
+        self.run_worker(self._first_screen(), name="first-screen")
 
     async def _first_screen(self) -> None:
         if self._work:
