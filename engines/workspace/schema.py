@@ -16,13 +16,11 @@ def upgrade(connection: Connection, where: str) -> None:
     """Run the missing revisions in the connection's open transaction.
 
     Raises:
-        Refused: the workspace was made by a newer program, or holds tables of another one.
+        Refused: the workspace was made by a newer program.
     """
     current = revision(connection)
     if current == HEAD:
         return
-    if current is None and inspect(connection).get_table_names():
-        raise Refused(f"workspace {where} holds other tables already: name an empty file with --workspace")
     if current is not None and current > HEAD:
         raise Refused(
             f"workspace {where} was made by a newer streamconsole: its schema is {current}, "

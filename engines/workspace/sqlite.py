@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from streamconsole.engines.errors import Refused
 
 BUSY_TIMEOUT_MS = 5_000
+
+OURS = frozenset({"alembic_version", "nodes", "runs"})
+"""Tables by which a workspace is known: other programs have an alembic_version, too."""
+
+OCTAL = re.compile(r"\\([0-7]{3})")
+"""How blanks and backslashes are written in the list of mounts."""
 
 NETWORK_FILESYSTEMS = (
     "nfs",
@@ -31,7 +38,7 @@ NETWORK_FILESYSTEMS = (
 def connect(path: Path, *, begin: str) -> Engine:
     """An engine over one file whose transactions start with `begin` (`BEGIN` or `BEGIN IMMEDIATE`)."""
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),
         poolclass=QueuePool,
         pool_size=4,
         max_overflow=16,
@@ -73,13 +80,16 @@ def prepare_file(path: Path) -> None:
 
 
 def set_wal(path: Path) -> None:
-    """Switch the file to write-ahead logging.
+    """Switch the file to write-ahead logging, unless it is somebody else's.
 
     Raises:
-        Refused: another program keeps the file locked, or it is damaged.
+        Refused: it holds other tables, another program keeps it locked, or it is damaged.
     """
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000)
     try:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables and not tables >= OURS:
+            raise Refused(f"workspace {path} holds other tables already: name an empty file with --workspace")
         connection.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
         raise Refused(f"workspace {path} cannot be used now ({error}): another program holds it") from error
@@ -107,8 +117,8 @@ def filesystem_of(path: Path, mounts: str = "/proc/self/mounts") -> str:
     except OSError:
         return ""
     for line in lines:
-        _, point, found, *_ = line.split(" ")
-        point = point.encode().decode("unicode_escape")
+        _, point, found, *_ = [*line.split(" "), "", ""]
+        point = OCTAL.sub(lambda escape: chr(int(escape[1], 8)), point)
         inside = resolved == point or resolved.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, found

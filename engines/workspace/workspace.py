@@ -119,18 +119,24 @@ def path_of(url: str) -> Path:
 def _open_sqlite(path: Path) -> tuple[Engine, Engine]:
     sqlite.prepare_file(path)
     sqlite.set_wal(path)
-    writers = sqlite.connect(path, begin="BEGIN IMMEDIATE")
+    readers, writers = sqlite.connect(path, begin="BEGIN"), sqlite.connect(path, begin="BEGIN IMMEDIATE")
     try:
-        with writers.connect() as connection:
-            if schema.revision(connection) != HEAD:
-                connection.rollback()
-                with connection.begin():
-                    schema.upgrade(connection, str(path))
+        # Looked at by a reader: a workspace that another process is writing to opens at once.
+        with readers.connect() as connection:
+            current = schema.revision(connection)
+        if current != HEAD:
+            with writers.begin() as connection:
+                schema.upgrade(connection, str(path))
     except StreamConsoleError:
-        writers.dispose()
+        _dispose(readers, writers)
         raise
     except DBAPIError as error:
-        writers.dispose()
+        _dispose(readers, writers)
         hint = ": another program holds it, try again when it has let go" if "locked" in str(error.orig) else ""
         raise Refused(f"workspace {path} cannot be opened ({error.orig}){hint}") from error
-    return sqlite.connect(path, begin="BEGIN"), writers
+    return readers, writers
+
+
+def _dispose(*engines: Engine) -> None:
+    for engine in engines:
+        engine.dispose()
