@@ -1,0 +1,1 @@
+"""The engines as a library, without the console: each example is a dozen lines."""
