@@ -10,7 +10,8 @@ from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.columns import ColumnType, infer
 from streamconsole.engines.migration.locations import name_of, source_of, target_of
 from streamconsole.engines.migration.settings import MigrationSettings
-from streamconsole.engines.migration.sources.source import SourceFacts
+from streamconsole.engines.migration.sources.source import Source, SourceFacts
+from streamconsole.engines.secrets import mask
 
 KEYS = ("_id", "id")
 """Keys taken as primary key when every sampled row has a value for them."""
@@ -41,6 +42,7 @@ def plan(settings: MigrationSettings, name: str | None = None) -> Plan:
     """
     source, target = source_of(settings), target_of(settings)
     facts = source.inspect()
+    _refuse_empty_ranges(settings, source)
     needs = infer(facts.sample)
     key = _key(settings, facts, needs)
     data = {
@@ -51,6 +53,14 @@ def plan(settings: MigrationSettings, name: str | None = None) -> Plan:
         **target.inspect(needs, key),
     }
     return Plan(name or name_of(settings), settings, key, data)
+
+
+def _refuse_empty_ranges(settings: MigrationSettings, source: Source) -> None:
+    ranges = [(lo, hi) for lo, hi, _ in settings.windows] if settings.windows is not None else None
+    if ranges is None and not source.cut(1, source.align(settings.from_offset), 0):
+        raise Refused(f"--from-offset {settings.from_offset}: {mask(settings.source)} has no row from there on")
+    if ranges is not None and not any(source.cut(1, source.align(lo), 0, None, source.align(hi)) for lo, hi in ranges):
+        raise Refused(f"--windows: none of the ranges holds a row of {mask(settings.source)}")
 
 
 def _key(settings: MigrationSettings, facts: SourceFacts, needs: Mapping[str, ColumnType]) -> tuple[str, ...]:

@@ -134,6 +134,9 @@ class SqliteTarget:
         found = table.reflect(connection, self.name)
         if found is None:
             return
+        views = "SELECT 1 FROM sqlite_master WHERE type = 'view' AND name = ? COLLATE NOCASE"
+        if connection.execute(views, (self.name,)).fetchone():
+            raise Refused(f"target {self.name} in {self.path} is a view: name a table")
         if connection.execute(f"SELECT 1 FROM {table.quote(self.name)} LIMIT 1").fetchone():
             raise Refused(
                 f"target table {self.name} in {self.path} holds rows already: empty it, name another one, "
