@@ -148,7 +148,9 @@ class Supervisor:
             state = await self._engines[run.engine].start(run, retry_failed=retry_failed)
             return Ended(run.id, state)
         except Refused as error:
-            await self._note(run, run.state if run.state is not RunState.RUNNING else RunState.FAILURE, error)
+            # What has come to its end is left exactly as it is.
+            if run.state not in FINISHED_RUNS:
+                await self._note(run, RunState.FAILURE if run.state is RunState.RUNNING else run.state, error)
             return Ended(run.id, None, error)
         except StreamConsoleError as error:
             return Ended(run.id, RunState.FAILURE, error)

@@ -31,7 +31,7 @@ from streamconsole.engines.migration.offsets import LOOK_AHEAD, OffsetManager, P
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.worker import Worker
 from streamconsole.engines.secrets import mask
-from streamconsole.engines.states import EngineKind, RunState, WindowState
+from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState, WindowState
 from streamconsole.engines.workspace import Workspace, runs, windows
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.windows import Window, WindowRecord
@@ -99,6 +99,7 @@ class MigrationRun:
             await self._let_go()
 
     async def _prepare(self, retry_failed: bool) -> None:
+        await self._refuse_finished()
         self._refuse_changed_source(await asyncio.to_thread(self._source.fingerprint))
         if "schema" in self._run.plan:
             self._target.use(self._run.plan["schema"])
@@ -149,8 +150,6 @@ class MigrationRun:
             return state
         await self._target.finish()
         totals = (await self._workspace.read(windows.totals, [self._run.id]))[self._run.id]
-        if not totals.failed:
-            self._target.forget_parts()
         await self._move(
             RunState.COMPLETED,
             None,
@@ -162,6 +161,9 @@ class MigrationRun:
                 rejects=totals.rejects,
             ),
         )
+        # Only now: what a crash in between leaves behind is parts too many, never a part missing.
+        if not totals.failed:
+            await asyncio.to_thread(self._target.forget_parts)
         return RunState.COMPLETED
 
     async def _fail(self, error: SideLost | StaleEpoch) -> None:
@@ -239,6 +241,14 @@ class MigrationRun:
         done = sum(r.window.hi - r.window.lo for r in records if r.state is WindowState.COMPLETED)
         # A generated row counts like a line of 300 bytes.
         return int((size - done) * (300 if self._source.unit == "rows" else 1))
+
+    async def _refuse_finished(self) -> None:
+        """A finished run is worked on only to do its failed windows again."""
+        if self._run.state not in FINISHED_RUNS:
+            return
+        failed = (await self._workspace.read(windows.totals, [self._run.id]))[self._run.id].failed
+        if self._run.state is RunState.CANCELLED or not failed:
+            raise Refused(f"run {self._run.id} is {self._run.state} and has no failed windows to do again")
 
     def _refuse_changed_source(self, now: Mapping[str, Any]) -> None:
         planned = self._run.plan["fingerprint"]
