@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from streamconsole.cli.main import run
 from tests.acceptance.calling import Call, assert_refused, migrate, rows, write_lines
 
 GOOD = "good.ndjson"
@@ -37,6 +38,12 @@ def read_only_target() -> None:
 
 def write(name: str, content: bytes) -> Callable[[], object]:
     return lambda: Path(name).write_bytes(content)
+
+
+def newer_workspace() -> None:
+    """What a later version of the program might leave."""
+    assert run(["migrate", "generate://orders?count=1", "p.ndjson", "--no-ui", "--workspace", "t.db"]) == 0
+    table("UPDATE alembic_version SET version_num = '9999'")()
 
 
 SOURCES = {
@@ -89,6 +96,7 @@ OPTIONS = {
     "windows in words": (["--windows", "all"], ["--windows 'all'", "LO-HI"]),
     "windows backwards": (["--windows", "9-5"], ["--windows '9-5'", "LO below HI"]),
     "windows of no use": (["--windows", GOOD], ["--windows good.ndjson"]),
+    "offset past the end": (["--from-offset", "5000"], ["--from-offset 5000", "no row from there"]),
     "windows past the end": (["--windows", "5000-6000"], ["--windows", "none of the ranges"]),
     "unknown key": (["--key", "nope"], ["--key nope", "_id, a"]),
     "negative rejects": (["--max-rejects", "-1"], ["--max-rejects"]),
@@ -152,11 +160,7 @@ WORKSPACES = {
     "not supported": ("http://u:s3cret@h/w", None, ["http://u:***@h/w"]),
     "in memory": ("sqlite:///:memory:", None, ["must outlive the program"]),
     "somebody else's": ("t.db", table("CREATE TABLE other (a)"), ["holds other tables already"]),
-    "newer": (
-        "t.db",
-        table("CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('9999')"),
-        ["newer streamconsole", "upgrade"],
-    ),
+    "newer": ("t.db", newer_workspace, ["newer streamconsole", "upgrade"]),
     "damaged": ("w.db", write("w.db", b"SQLite format 3\0" + b"x" * 5000), ["w.db"]),
 }
 
