@@ -37,7 +37,9 @@ class RunSummary:
     @property
     def seconds(self) -> float:
         """From start to end, 0 when it has not ended."""
-        return ((self.run.finished_at or 0) - (self.run.started_at or 0)) / 1000 if self.run.finished_at else 0.0
+        if self.run.finished_at is None or self.run.started_at is None:
+            return 0.0
+        return (self.run.finished_at - self.run.started_at) / 1000
 
     def exit_code(self) -> int:
         """What this run alone would make the program exit with."""

@@ -60,4 +60,5 @@ def listing(
     )
     if window is not None:
         statement = statement.where(rejects.c.window == window)
-    return [dict(row._mapping) for row in connection.execute(statement)]
+    # Names that are words of SQL come as a subclass of str, which JSON writers refuse.
+    return [{str(name): value for name, value in row._mapping.items()} for row in connection.execute(statement)]

@@ -200,7 +200,8 @@ def failures_of(connection: Connection, run_id: str, number: int | None = None) 
     statement = select(failures).where(failures.c.run == run_id).order_by(failures.c.id.desc())
     if number is not None:
         statement = statement.where(failures.c.window == number)
-    return [dict(row._mapping) for row in connection.execute(statement)]
+    # Names that are words of SQL come as a subclass of str, which JSON writers refuse.
+    return [{str(name): value for name, value in row._mapping.items()} for row in connection.execute(statement)]
 
 
 def totals(connection: Connection, run_ids: Sequence[str]) -> dict[str, Totals]:

@@ -63,6 +63,9 @@ class SqliteTarget:
     def inspect(self, needs: Mapping[str, ColumnType], key: tuple[str, ...]) -> dict[str, Any]:
         """Check, without writing, that the table is new, or present and empty."""
         self._refuse_unwritable()
+        if len(needs) > table.MOST_COLUMNS:
+            # The table cannot have them all; the key must be among those it has.
+            needs = {**{name: needs[name] for name in key}, **needs}
         self._schema = Schema((), key).widened(needs, table.MOST_COLUMNS)
         if self.path.exists():
             with _refusing(self.path), closing(self._connect()) as connection:
