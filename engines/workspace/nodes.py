@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from streamconsole.engines.errors import Refused, SideLost
 from streamconsole.engines.workspace.clock import now_ms
 from streamconsole.engines.workspace.tables import nodes
 from streamconsole.engines.workspace.workspace import Workspace
@@ -96,12 +97,21 @@ class Presence:
         self._thread = threading.Thread(target=self._renew_until_stopped, name="lease", daemon=True)
 
     async def start(self) -> None:
-        """Take the file lock, register, start renewing."""
+        """Take the file lock, register, start renewing.
+
+        Raises:
+            Refused: the workspace cannot be written.
+        """
         locks = self._workspace.locks
         locks.mkdir(mode=0o700, exist_ok=True)
         self._lock = os.open(lock_file(locks, self.node.id), os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        await self._workspace.write(_register, self.node)
+        try:
+            await self._workspace.write(_register, self.node)
+        except SideLost as error:
+            await self.stop()
+            # Nothing has been done yet: the workspace is not lost, it cannot be had.
+            raise Refused(str(error)) from error
         for dead in await self._workspace.write(_forget_dead, locks):
             with suppress(OSError):
                 lock_file(locks, dead).unlink()

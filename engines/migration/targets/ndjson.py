@@ -135,8 +135,10 @@ class NdjsonTarget:
             os.fsync(file.fileno())
         faults.reach("window.after_write", window.number)
         keep_rejects(batch.rejects)
-        if self._newest_epoch() != self._epoch:
-            # Newer: taken over, by any later owner. None at all: the run is over and the folder is gone.
+        newest = self._newest_epoch()
+        if newest == 0:
+            raise SideLost("target", f"{self._parts} was removed while it was written")
+        if newest != self._epoch:
             raise StaleEpoch(f"{self.path}: another process has taken the run over")
         faults.reach("window.before_commit", window.number)
         temporary.rename(self._parts / name)
