@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ BAD_LINES: dict[str, tuple[bytes, str | None, str]] = {
     "beyond a double, slowly": (
         b'{"_id":9,"f":1e400,"n":12345678901234567890}',
         None,
-        "1e400 is beyond the range of a double",
+        "beyond the range of a double",
     ),
     "5,000 digits": (b'{"_id":9,"n":' + b"7" * 5000 + b"}", None, "not valid JSON"),
     "half a character": (b'{"_id":9,"a":"\\ud800"}', None, "not valid JSON"),
@@ -271,7 +272,7 @@ def peak_memory(*arguments: str) -> tuple[int, int]:
     return process.returncode, usage.ru_maxrss * 1024
 
 
-def one_row(row: dict[str, object]) -> str:
+def one_row(row: Mapping[str, object]) -> str:
     import json
 
     return json.dumps(row)
