@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, cast
 
+from sqlalchemy.exc import SQLAlchemyError
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from streamconsole.engines.control import Verb
+from streamconsole.engines.errors import StreamConsoleError
 from streamconsole.screens.confirm import Confirm
-from streamconsole.screens.model import Changes, Model, RunView
-from streamconsole.screens.steering import Desk, command_for, pause_or_resume, worker_count
+from streamconsole.screens.model import Changes, Model
+from streamconsole.screens.steering import Desk, command_for, keys_for, no_use, pause_or_resume
+from streamconsole.screens.views import RunView
+from streamconsole.screens.widgets.key_line import KeyLine, Keys
 from streamconsole.screens.widgets.status_line import StatusLine
 from streamconsole.screens.widgets.title_line import TitleLine
+
+READ_ONLY = "read-only: nothing is changed (L unlocks)"
 
 
 class ConsoleScreen(Screen[None]):
@@ -24,17 +30,17 @@ class ConsoleScreen(Screen[None]):
     TITLE: ClassVar[str] = ""
 
     DEFAULT_CSS = """
-    ConsoleScreen #bottom { dock: bottom; height: 2; }
-    ConsoleScreen #bottom Footer { dock: none; }
+    ConsoleScreen #bottom { dock: bottom; height: auto; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause_or_resume", "Pause/resume", id="run.pause"),
-        Binding("r", "resume", "Resume", show=False, id="run.resume"),
-        Binding("a", "retry_all", "Retry failed", id="run.retry-all"),
-        Binding("plus,equals_sign", "workers(1)", "Workers +", show=False, id="run.more"),
-        Binding("minus", "workers(-1)", "Workers −", show=False, id="run.fewer"),
-        Binding("C", "cancel", "Cancel", show=False, id="run.cancel"),
+        Binding("r", "steer('resume')", "Start, resume", id="run.resume"),
+        Binding("s", "start_all", "Start all", id="run.start-all"),
+        Binding("a", "steer('retry')", "Retry failed", id="run.retry-all"),
+        Binding("plus,equals_sign", "workers(1)", "Workers +", id="run.more"),
+        Binding("minus", "workers(-1)", "Workers −", id="run.fewer"),
+        Binding("C", "cancel", "Cancel", id="run.cancel"),
     ]
 
     @property
@@ -52,7 +58,7 @@ class ConsoleScreen(Screen[None]):
         yield from self.body()
         with Vertical(id="bottom"):
             yield StatusLine()
-            yield Footer(show_command_palette=False, compact=True)
+            yield KeyLine()
 
     def body(self) -> ComposeResult:
         """The screen's own widgets."""
@@ -68,36 +74,73 @@ class ConsoleScreen(Screen[None]):
     def show_all(self) -> None:
         """Paint everything: the screen has just come up."""
 
+    def beat(self) -> None:
+        """Once a second: rates and times."""
+
+    def keys(self) -> Keys:
+        """The keys that matter now, the most important first."""
+        yield from keys_for(self.chosen(), len(self.model.planned))
+        yield from self.more_keys()
+        yield "?", "Help"
+        yield "q", "Quit"
+
+    def more_keys(self) -> Keys:
+        """Those of the screen itself."""
+        yield from ()
+
+    def show_keys(self) -> None:
+        """Name the keys that matter now."""
+        self.query_one(KeyLine).show(self.keys())
+
     def on_screen_resume(self) -> None:
         self.name_it()
+        text, bad = self.desk.told
+        self.query_one(StatusLine).tell(text, bad=bad)
         self.show_all()
+        self.show_keys()
 
     def name_it(self) -> None:
         """Say in the title line where the operator is."""
         self.query_one(TitleLine).show(self.TITLE, str(self.model.workspace.path), read_only=self.desk.read_only)
 
-    def action_pause_or_resume(self) -> None:
-        view = self._chosen_or_told()
-        if view is not None:
-            self.desk.send(command_for(view, pause_or_resume(view)))
+    def soon(self, act: Callable[[], Coroutine[Any, Any, None]], group: str) -> None:
+        """Do something in a task of its own, instead of an earlier one of the same group."""
 
-    def action_resume(self) -> None:
-        view = self._chosen_or_told()
+        async def guarded() -> None:
+            try:
+                await act()
+            except (StreamConsoleError, SQLAlchemyError, OSError) as error:
+                self.desk.tell(f"the workspace cannot be read now: {error}", bad=True)
+
+        self.run_worker(guarded, group=group, exclusive=True)  # type: ignore[arg-type]
+
+    # Verbs -----------------------------------------------------------------------------------------
+
+    def action_pause_or_resume(self) -> None:
+        view = self.chosen()
+        self.action_steer(pause_or_resume(view) if view else Verb.PAUSE)
+
+    def action_steer(self, verb: str, unit: str | None = None) -> None:
+        view = self._chosen_for(Verb(verb))
         if view is not None:
+            self.desk.send(command_for(view, Verb(verb), unit))
+
+    def action_start_all(self) -> None:
+        planned = self.model.planned
+        if not planned:
+            self.desk.tell("no run is planned: all have been started")
+        for view in planned:
             self.desk.send(command_for(view, Verb.RESUME))
 
-    def action_retry_all(self) -> None:
-        view = self._chosen_or_told()
-        if view is not None:
-            self.desk.send(command_for(view, Verb.RETRY))
-
     def action_workers(self, by: int) -> None:
-        view = self._chosen_or_told()
+        view = self._chosen_for(Verb.WORKERS)
         if view is not None:
-            self.desk.send(command_for(view, Verb.WORKERS, None, **worker_count(view, by)))
+            # Counted here at once, so that the key can be pressed several times in a row.
+            view.workers = max(1, view.workers + by)
+            self.desk.send(command_for(view, Verb.WORKERS, count=view.workers))
 
     def action_cancel(self) -> None:
-        view = self._chosen_or_told()
+        view = self._chosen_for(Verb.CANCEL)
         if view is None:
             return
 
@@ -113,8 +156,16 @@ class ConsoleScreen(Screen[None]):
         )
         self.app.push_screen(Confirm(question, f"Cancel {view.run.id}"), answered)
 
-    def _chosen_or_told(self) -> RunView | None:
+    def _chosen_for(self, verb: Verb) -> RunView | None:
+        """The run a verb is for; None, and told why, when there is no use in it."""
         view = self.chosen()
         if view is None:
             self.desk.tell("no run is chosen", bad=True)
-        return view
+            return None
+        if self.desk.read_only:
+            self.desk.tell(READ_ONLY, bad=True)
+            return None
+        reason = no_use(view, verb)
+        if reason is not None:
+            self.desk.tell(reason, bad=True)
+        return None if reason else view

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from streamconsole.engines.text import clean
+from streamconsole.screens.widgets.key_line import KeyLine
 
 
 class Confirm(ModalScreen[bool]):
@@ -30,9 +31,12 @@ class Confirm(ModalScreen[bool]):
 
     DEFAULT_CSS = """
     Confirm { align: center middle; }
-    Confirm > Vertical { width: 64; max-width: 95%; height: auto; border: thick $error; padding: 1 2; background: $surface; }
+    Confirm > Vertical {
+        width: 64; max-width: 95%; height: auto; border: thick $error; padding: 1 2; background: $surface;
+    }
     Confirm Horizontal { height: auto; margin-top: 1; align-horizontal: right; }
     Confirm Button { margin-left: 2; }
+    Confirm KeyLine { dock: bottom; }
     """
 
     def __init__(self, question: str, yes: str) -> None:
@@ -46,6 +50,7 @@ class Confirm(ModalScreen[bool]):
             with Horizontal():
                 yield Button(Text("No, go back (n)"), id="no")
                 yield Button(Text(f"{clean(self._yes)} (y)"), id="yes", variant="error")
+        yield KeyLine((("n", "No, go back"), ("y", self._yes)))
 
     def on_mount(self) -> None:
         self.query_one("#no", Button).focus()

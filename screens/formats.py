@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streamconsole.screens.model import RunView
+from streamconsole.screens.views import RunView
 from streamconsole.screens.widgets.states import ascii_only
 
 

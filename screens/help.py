@@ -11,6 +11,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from streamconsole.screens.widgets.key_line import KeyLine
+from streamconsole.screens.widgets.states import STATES, Kind, ascii_only
+
 KEYS = (
     ("Screens", (("1", "overview"), ("2", "migrations"), ("?", "this page"), ("q", "quit: active units finish first"))),
     (
@@ -18,8 +21,9 @@ KEYS = (
         (
             ("p", "pause it, or go on"),
             ("r", "start it, or go on"),
+            ("s", "start all runs that are planned"),
             ("a", "do all failed windows again"),
-            ("t", "do the chosen failed window again"),
+            ("t", "do the failed window under the cursor again"),
             ("+ -", "more or fewer workers"),
             ("C", "cancel it (asks first)"),
         ),
@@ -30,9 +34,9 @@ KEYS = (
             ("tab", "next table or map"),
             ("arrows", "move; also j k h l, page up and down, home, end"),
             ("enter", "open what the cursor is on"),
-            ("e", "problems, latest first"),
+            ("e", "problems (latest first), or workers"),
             ("x", "refused rows"),
-            ("esc", "back"),
+            ("esc", "back, or to the runs"),
         ),
     ),
     ("Safety", (("L", "lock: look, change nothing"), ("ctrl+l", "paint the screen anew"))),
@@ -50,13 +54,14 @@ class HelpScreen(ModalScreen[None]):
         width: 66; max-width: 96%; height: auto; max-height: 94%;
         border: round $accent; padding: 0 2; background: $surface;
     }
+    HelpScreen KeyLine { dock: bottom; }
     """
 
     def compose(self) -> ComposeResult:
         with VerticalScroll() as panel:
             panel.border_title = "Keys"
-            panel.border_subtitle = "esc back"
             yield Static(_page())
+        yield KeyLine((("↑↓", "Scroll"), ("esc", "Back")))
 
     def action_close(self) -> None:
         self.dismiss()
@@ -69,6 +74,9 @@ def _page() -> Text:
         for key, meaning in keys:
             text.append(f"  {key:<8}", style="bold")
             text.append(f"{meaning}\n")
-    text.append("Glyphs: ", style="bold")
-    text.append("○ planned  ► running  ‖ paused  ✓ done  ✗ failed  ⊘ cancelled")
+    kinds: tuple[Kind, ...] = ("run", "window")
+    for kind in kinds:
+        text.append(f"\n{kind}s: ", style="bold")
+        signs = [f"{look.sign(ascii=ascii_only())} {look.word}" for look in STATES[kind].values()]
+        text.append("  ".join(signs), style="not bold")
     return text

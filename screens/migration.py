@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from time import monotonic
 from typing import ClassVar
 
 from rich.text import Text
@@ -13,36 +12,19 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from streamconsole.engines.control import Verb
-from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import EngineKind
-from streamconsole.engines.text import clean
-from streamconsole.engines.workspace import windows
 from streamconsole.screens.base import ConsoleScreen
-from streamconsole.screens.formats import bar, count, share, size, span
-from streamconsole.screens.model import Changes, RunView, WorkerView, of_engine
-from streamconsole.screens.overview import COLUMNS, row_of
-from streamconsole.screens.steering import command_for
-from streamconsole.screens.widgets.live_table import Column, LiveTable, Row
+from streamconsole.screens.formats import count, size
+from streamconsole.screens.model import Changes
+from streamconsole.screens.overview import NO_RUNS
+from streamconsole.screens.problems import problems_of
+from streamconsole.screens.rows import PROBLEM_COLUMNS, RUN_COLUMNS, WORKER_COLUMNS, about, run_row, worker_row
+from streamconsole.screens.views import RunView
+from streamconsole.screens.widgets.key_line import Keys
+from streamconsole.screens.widgets.live_table import LiveTable
 from streamconsole.screens.widgets.spark import Spark
 from streamconsole.screens.widgets.unit_map import UnitMap
 from streamconsole.screens.window import WindowDetail
-
-WORKER_COLUMNS = (
-    Column("worker", "WORKER", width=6, align="right"),
-    Column("window", "WINDOW", width=8, align="right"),
-    Column("since", "FOR", width=6, align="right"),
-    Column("done", "DONE", width=6, align="right", priority=2),
-    Column("rows", "ROWS", width=7, align="right", priority=2),
-    Column("note", "DOING", min_width=12),
-)
-
-PROBLEM_COLUMNS = (
-    Column("window", "WINDOW", width=7, align="right"),
-    Column("attempt", "TRY", width=3, align="right"),
-    Column("message", "PROBLEM (latest first)", min_width=20),
-)
-
-PROBLEMS_SHOWN = 500
 
 
 class MigrationScreen(ConsoleScreen):
@@ -51,19 +33,22 @@ class MigrationScreen(ConsoleScreen):
     TITLE: ClassVar[str] = "Migrations"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "retry_one", "Retry one", show=False, id="window.retry"),
+        Binding("t", "retry_one", "Retry one", id="window.retry"),
         Binding("e", "problems", "Problems", id="view.problems"),
         Binding("x", "rejects", "Rejects", id="view.rejects"),
+        Binding("escape", "home", "Runs", id="view.runs"),
     ]
 
     DEFAULT_CSS = """
     MigrationScreen #runs { height: 5; }
+    MigrationScreen.-low #runs { height: 4; }
     MigrationScreen.-tall #runs { height: 9; }
     MigrationScreen #about { height: 2; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     MigrationScreen LiveTable { padding: 0 1; }
     MigrationScreen #rates { height: 1; padding: 0 1; }
-    MigrationScreen UnitMap { height: 5; margin: 0 1; }
-    MigrationScreen.-tall UnitMap { height: 12; }
+    MigrationScreen UnitMap { height: 6; margin: 0 1; }
+    MigrationScreen.-low UnitMap { height: 3; }
+    MigrationScreen.-tall UnitMap { height: 14; }
     MigrationScreen #below { height: 1fr; }
     MigrationScreen #below LiveTable { width: 1fr; }
     MigrationScreen.-narrow #problems, MigrationScreen.-normal #problems { display: none; }
@@ -74,10 +59,11 @@ class MigrationScreen(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self._run_id: str | None = None
+        self._about = Text()
 
     def body(self) -> ComposeResult:
         with Vertical():
-            yield LiveTable(COLUMNS, id="runs", empty="No runs yet: `streamconsole migrate SOURCE TARGET` makes one")
+            yield LiveTable(RUN_COLUMNS, id="runs", empty=NO_RUNS)
             yield Static(id="about", markup=False)
             with Horizontal(id="rates"):
                 yield Spark("rows/s ", id="row-rate", value_width=8)
@@ -95,8 +81,22 @@ class MigrationScreen(ConsoleScreen):
         """The runs."""
         return self.query_one("#runs", LiveTable)
 
+    @property
+    def problems_table(self) -> LiveTable:
+        """Failed attempts of the chosen run."""
+        return self.query_one("#problems", LiveTable)
+
     def chosen(self) -> RunView | None:
         return self.model.runs.get(self._run_id) if self._run_id else None
+
+    def more_keys(self) -> Keys:
+        if self.chosen() is None:
+            return
+        if self.has_class("-problems") and not self.has_class("-wide"):
+            yield "e", "Workers"
+        else:
+            yield "e", "Problems"
+        yield "x", "Refused"
 
     async def choose(self, run_id: str) -> None:
         """Show a run in full."""
@@ -105,106 +105,121 @@ class MigrationScreen(ConsoleScreen):
             spark.clear()
         await self.model.watch(run_id)
         self.show_all()
+        self.show_keys()
 
     # Painting --------------------------------------------------------------------------------------
 
     def show(self, changes: Changes) -> None:
-        if changes.reloaded:
-            self.show_all()
-            return
-        self.runs_table.update_rows(
-            {run_id: row_of(self.model.runs[run_id]) for run_id in changes.runs if run_id in self.model.runs}
-        )
-        if self._run_id in changes.runs:
-            self._show_chosen(changes.windows)
-            if changes.problems:
-                self._show_problems()
+        if changes.listed:
+            self._show_runs()
+        else:
+            known = changes.runs & self.model.runs.keys()
+            self.runs_table.update_rows({run_id: run_row(self.model.runs[run_id]) for run_id in known})
+        if changes.windows:
+            self.query_one(UnitMap).update_units({number - 1: state for number, state in changes.windows.items()})
+        if self._run_id in changes.runs or changes.windows:
+            self._show_chosen()
+        if changes.problems:
+            self._show_problems()
+        self.show_keys()
 
     def show_all(self) -> None:
-        views = of_engine(self.model, EngineKind.MIGRATION)
-        shown = [view.run.id for view in views]
-        if list(self.runs_table.shown_keys()) == shown:
-            self.runs_table.update_rows({view.run.id: row_of(view) for view in views})
-        else:
-            self.runs_table.set_rows(shown, [row_of(view) for view in views])
-        if self._run_id not in self.model.runs and views:
-            self.run_worker(partial(self.choose, views[0].run.id), group="choose", exclusive=True)
-            return
+        self._show_runs()
         view = self.chosen()
         if view is not None:
-            self.runs_table.move_cursor(view.run.id)
             ledger = view.ledger or {}
-            self.query_one(UnitMap).set_units([ledger[number].state for number in sorted(ledger)])
-            self._show_chosen({})
+            self.query_one(UnitMap).set_units([window.state for window in ledger.values()])
+            self._show_chosen()
             self._show_problems()
 
-    def _show_chosen(self, changed: dict[int, str]) -> None:
+    def _show_runs(self) -> None:
+        shown = [view.run.id for view in self.model.of_engine(EngineKind.MIGRATION)]
+        rows = [run_row(self.model.runs[run_id]) for run_id in shown]
+        if self.runs_table.shown_keys() == shown:
+            self.runs_table.update_rows(dict(zip(shown, rows, strict=True)))
+        else:
+            self.runs_table.set_rows(shown, rows)
+        if self._run_id in shown:
+            self.runs_table.move_cursor(self._run_id)
+        elif shown:
+            self._choose_soon(shown[0])
+
+    def _show_chosen(self) -> None:
         view = self.chosen()
         if view is None:
             return
-        if changed:
-            self.query_one(UnitMap).update_units({number - 1: state for number, state in changed.items()})
-        self.query_one("#about", Static).update(_about(view, self.size.width), layout=False)
+        text = about(view, self.size.width)
+        if text != self._about:
+            self._about = text
+            self.query_one("#about", Static).update(text, layout=False)
         self._show_workers(view)
 
     def _show_workers(self, view: RunView) -> None:
         table = self.query_one("#workers", LiveTable)
-        numbers = sorted(number for number, worker in view.at_work.items() if worker.window or number <= view.workers)
+        at_work = view.at_work.copy()
+        numbers = sorted(number for number, worker in at_work.items() if worker.window or number <= view.workers)
+        rows = [worker_row(at_work[number]) for number in numbers]
         if table.shown_keys() != numbers:
-            table.set_rows(numbers, [_worker_row(view.at_work[number]) for number in numbers])
+            table.set_rows(numbers, rows)
         else:
-            table.update_rows({number: _worker_row(view.at_work[number]) for number in numbers})
+            table.update_rows(dict(zip(numbers, rows, strict=True)))
 
     def _show_problems(self) -> None:
-        self.run_worker(self._load_problems, group="problems", exclusive=True)
+        self.soon(self._load_problems, "problems")
 
     async def _load_problems(self) -> None:
         view = self.chosen()
         if view is None:
             return
-        found = (await self.model.workspace.read(windows.failures_of, view.run.id))[:PROBLEMS_SHOWN]
-        table = self.query_one("#problems", LiveTable)
-        table.set_rows(
-            [(each["id"], each["window"]) for each in found],
-            [(each["window"], each["attempt"], each["message"]) for each in found],
-        )
+        keys, rows = await problems_of(self.model.workspace, view)
+        self.problems_table.set_rows(keys, rows)
 
     def beat(self) -> None:
-        """Once a second: rates and times."""
         view = self.chosen()
+        self.runs_table.update_rows(
+            {run_id: run_row(each) for run_id, each in self.model.runs.items() if each.running or each.here}
+        )
         if view is None:
             return
-        rows, offsets = view.rates()
-        running = view.run.state == "running"
-        if running or self.query_one("#row-rate", Spark).samples:
-            self.query_one("#row-rate", Spark).push(rows if running else 0, count(rows) if running else "-")
+        self._show_chosen()
+        if view.running:
+            rows, done = view.rates()
+            self.query_one("#row-rate", Spark).push(rows, count(rows))
             # Rows are what a generated source counts in: a second line would say the same twice.
-            self.query_one("#byte-rate", Spark).display = view.unit == "bytes"
-            self.query_one("#byte-rate", Spark).push(
-                offsets if running else 0, f"{size(offsets)}/s" if running else "-"
-            )
-        self.query_one("#about", Static).update(_about(view, self.size.width), layout=False)
-        self._show_workers(view)
+            self.query_one("#byte-rate", Spark).display = view.unit == "bytes" and not view.run.spec.get("limit")
+            self.query_one("#byte-rate", Spark).push(done, f"{size(done)}/s")
 
     # Choosing --------------------------------------------------------------------------------------
 
-    async def on_live_table_row_highlighted(self, event: LiveTable.RowHighlighted) -> None:
+    def _choose_soon(self, run_id: str) -> None:
+        self._run_id = run_id
+        self.soon(partial(self.choose, run_id), "choose")
+
+    def on_live_table_row_highlighted(self, event: LiveTable.RowHighlighted) -> None:
         if event.table.id == "runs" and event.table.has_focus and str(event.key) != self._run_id:
-            await self.choose(str(event.key))
+            self._choose_soon(str(event.key))
 
     def on_live_table_row_selected(self, event: LiveTable.RowSelected) -> None:
-        if event.table.id == "problems":
-            self._open_window(event.key[1])  # type: ignore[index]
-        elif event.table.id == "runs":
-            self.query_one(UnitMap).focus()
+        match event.table.id:
+            case "problems":
+                self._open_window(event.key[1])  # type: ignore[index]
+            case "workers":
+                window = event.table.row(event.key)[1]
+                if isinstance(window, int):
+                    self._open_window(window)
+            case _:
+                self.query_one(UnitMap).focus()
 
     def on_unit_map_unit_selected(self, event: UnitMap.UnitSelected) -> None:
+        number = self._worst(range(event.first + 1, event.last + 2), event.state.word)
+        if number is not None:
+            self._open_window(number)
+
+    def _worst(self, numbers: range, state: str) -> int | None:
+        """The first of some windows that is in a state."""
         view = self.chosen()
-        if view is None or view.ledger is None:
-            return
-        inside = range(event.first + 1, event.last + 2)
-        worst = [number for number in inside if number in view.ledger and view.ledger[number].state == event.state.word]
-        self._open_window((worst or list(inside))[0])
+        ledger = (view.ledger if view else None) or {}
+        return next((number for number in numbers if number in ledger and ledger[number].state == state), None)
 
     def _open_window(self, number: int) -> None:
         view = self.chosen()
@@ -212,53 +227,38 @@ class MigrationScreen(ConsoleScreen):
             self.app.push_screen(WindowDetail(self.model, view, number))
 
     def action_problems(self) -> None:
-        self.toggle_class("-problems")
-        shown = self.has_class("-problems") or self.query_one("#problems").display
+        if not self.has_class("-wide"):
+            self.toggle_class("-problems")
+            shown = self.has_class("-problems")
+        else:
+            shown = not self.problems_table.has_focus
         self.query_one("#problems" if shown else "#workers").focus()
+        self.show_keys()
 
     def action_rejects(self) -> None:
         view = self.chosen()
-        if view is not None:
+        if view is None or not view.totals.rejects:
+            self.desk.tell("no row was refused")
+        else:
             self.app.push_screen(WindowDetail(self.model, view, None))
 
+    def action_home(self) -> None:
+        self.runs_table.focus()
+
     def action_retry_one(self) -> None:
-        view = self.chosen()
-        table = self.query_one("#problems", LiveTable)
-        key = table.cursor_key
-        if view is None or not table.has_focus or key is None:
-            self.desk.tell("choose a failed window first: e shows the problems, or enter on the map", bad=True)
-            return
-        self.desk.send(command_for(view, Verb.RETRY, str(key[1])))  # type: ignore[index]
+        number = self._failed_window()
+        if number is None:
+            self.desk.tell("choose a failed window first: e shows the problems, or move to it on the map", bad=True)
+        else:
+            self.action_steer(Verb.RETRY, str(number))
 
-
-def _worker_row(worker: WorkerView) -> Row:
-    busy = worker.window is not None
-    doing = worker.note or (("again, " if worker.attempt > 1 else "") + "reading, fitting, writing" if busy else "free")
-    return (
-        worker.number,
-        worker.window if busy else None,
-        span(monotonic() - worker.since) if busy else "",
-        count(worker.done),
-        count(worker.rows),
-        doing,
-    )
-
-
-def _about(view: RunView, width: int) -> Text:
-    run, totals = view.run, view.totals
-    where = f"{mask(str(run.spec.get('source', '')))} → {mask(str(run.spec.get('target', '')))}"
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(clean(run.id), style="bold")
-    state = "interrupted: its process died, p resumes it" if view.interrupted else str(run.state)
-    reason = f" ({clean(run.reason)})" if run.reason else ""
-    owner = f"  by {clean(view.owner)}" if view.owner and not view.here else ""
-    text.append(f"  {state}{reason}{owner}  {clean(where)}\n")
-    cells = max(8, min(40, width - 60))
-    if view.share is not None:
-        text.append(bar(view.share, cells) + " ")
-    text.append(f"{share(view)}  {totals.rows_written:,} rows  ETA {span(view.eta())}  {view.workers} workers")
-    if totals.rejects:
-        text.append(f"  {totals.rejects:,} refused", style="bold")
-    if totals.failed:
-        text.append(f"  {totals.failed:,} failed", style="bold")
-    return text
+    def _failed_window(self) -> int | None:
+        """The failed window that the cursor is on, in the problems or on the map."""
+        units = self.query_one(UnitMap)
+        if units.has_focus:
+            under = units.cursor_units
+            return self._worst(range(under.start + 1, under.stop + 1), "failed")
+        key = self.problems_table.cursor_key
+        if not self.problems_table.has_focus or not isinstance(key, tuple):
+            return None
+        return self._worst(range(key[1], key[1] + 1), "failed")

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from streamconsole.engines.text import clean
+from streamconsole.screens.widgets.key_line import KeyLine
 
 
 class QuitScreen(ModalScreen[None]):
@@ -22,7 +23,10 @@ class QuitScreen(ModalScreen[None]):
 
     DEFAULT_CSS = """
     QuitScreen { align: center middle; }
-    QuitScreen > Static { width: 64; max-width: 95%; height: auto; border: round $warning; padding: 1 2; background: $surface; }
+    QuitScreen > #page {
+        width: 64; max-width: 95%; height: auto; border: round $warning; padding: 1 2; background: $surface;
+    }
+    QuitScreen KeyLine { dock: bottom; }
     """
 
     def __init__(self, text: str) -> None:
@@ -30,13 +34,14 @@ class QuitScreen(ModalScreen[None]):
         self._text = text
 
     def compose(self) -> ComposeResult:
-        yield Static(self._page())
+        yield Static(self._page(), id="page")
+        yield KeyLine((("q", "At once"),))
 
     def tell(self, text: str) -> None:
         """Show how far the drain is."""
         if text != self._text:
             self._text = text
-            self.query_one(Static).update(self._page())
+            self.query_one("#page", Static).update(self._page())
 
     def _page(self) -> Text:
         text = Text("Leaving\n\n", style="bold")

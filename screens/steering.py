@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 from streamconsole.engines.control import Command, Verb
 from streamconsole.engines.states import RunState
-from streamconsole.screens.model import Model, RunView
+from streamconsole.screens.model import Model
+from streamconsole.screens.views import RunView
+from streamconsole.screens.widgets.key_line import Keys
 
 
 class Desk(Protocol):
@@ -15,6 +16,15 @@ class Desk(Protocol):
 
     model: Model
     read_only: bool
+
+    @property
+    def told(self) -> tuple[str, bool]:
+        """The last line for the operator, and whether it was bad news."""
+        ...
+
+    async def action_open_run(self, run_id: str) -> None:
+        """Show a run in full."""
+        ...
 
     def send(self, command: Command) -> None:
         """Send a command; its outcome appears in the status line."""
@@ -32,10 +42,36 @@ def command_for(view: RunView, verb: Verb, unit: str | None = None, **args: Any)
 
 def pause_or_resume(view: RunView) -> Verb:
     """What the one key for both does now."""
-    running = view.run.state is RunState.RUNNING and not view.interrupted
-    return Verb.PAUSE if running else Verb.RESUME
+    return Verb.PAUSE if view.running else Verb.RESUME
 
 
-def worker_count(view: RunView, by: int) -> Mapping[str, int]:
-    """Arguments that change the number of workers."""
-    return {"count": max(1, view.workers + by)}
+def keys_for(view: RunView | None, planned: int) -> Keys:
+    """The keys that matter for a run now, the most important first.
+
+    Args:
+        view: the run that is chosen.
+        planned: how many runs wait to be started.
+    """
+    if view is not None:
+        if view.run.state is RunState.PLANNED:
+            yield "r", "Start"
+        elif not view.finished:
+            yield "p", "Pause" if view.running else "Resume"
+        if view.totals.failed:
+            yield "a", "Retry failed"
+    if planned > 1 or (planned and (view is None or view.run.state is not RunState.PLANNED)):
+        yield "s", f"Start all {planned}"
+
+
+def no_use(view: RunView, verb: Verb) -> str | None:
+    """Why a verb would do nothing; None when it may do something. Spares a question, never an answer."""
+    if verb is Verb.CANCEL and view.finished:
+        return f"{view.run.id} is {view.run.state}: there is nothing to cancel"
+    if verb is Verb.RETRY and not view.totals.failed and not view.running:
+        return f"{view.run.id}: no window has failed"
+    if verb is Verb.RESUME and view.finished:
+        again = ": a does its failed windows again" if view.totals.failed else ""
+        return f"{view.run.id} is {view.run.state}{again or ': there is nothing to resume'}"
+    if verb is Verb.WORKERS and not view.running and not (view.owner or view.here):
+        return f"{view.run.id} is not being worked on: it starts with the workers it was given"
+    return None

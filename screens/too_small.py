@@ -17,7 +17,7 @@ LEAST_HEIGHT = 16
 class TooSmall(ModalScreen[None]):
     """Takes no key but quit."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("q,ctrl+c,ctrl+q", "app.leave", "Quit")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q,ctrl+c,ctrl+q", "app.leave", "Quit", priority=True)]
 
     DEFAULT_CSS = """
     TooSmall { align: center middle; background: $background; }

@@ -22,8 +22,6 @@ Nothing has been done in this workspace yet. Next steps:
 
   streamconsole streamconsole.toml
       opens a runbook; `streamconsole doctor` checks it first
-
-Keys: 1 overview   2 migrations   ? help   q quit
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -13,21 +13,26 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from streamconsole.engines.control import Verb
+from streamconsole.engines.states import WindowState
 from streamconsole.engines.text import clean
 from streamconsole.engines.workspace import rejects, windows
 from streamconsole.engines.workspace.windows import WindowRecord
-from streamconsole.screens.model import Model, RunView
+from streamconsole.screens.formats import size, span
+from streamconsole.screens.model import Model
 from streamconsole.screens.steering import Desk, command_for
+from streamconsole.screens.views import RunView
+from streamconsole.screens.widgets.key_line import KeyLine
 from streamconsole.screens.widgets.live_table import Column, LiveTable
 
 REJECT_COLUMNS = (
     Column("line", "LINE", width=9, align="right"),
-    Column("column", "COLUMN", width=14),
+    Column("column", "COLUMN", width=12, priority=2),
     Column("reason", "REASON", min_width=20),
-    Column("row", "ROW", min_width=10, priority=2),
+    Column("row", "ROW", min_width=10, priority=3),
 )
 
 REJECTS_SHOWN = 5_000
+ATTEMPTS_SHOWN = 6
 
 
 class WindowDetail(ModalScreen[None]):
@@ -40,16 +45,16 @@ class WindowDetail(ModalScreen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,backspace", "close", "Back"),
+        Binding("escape,q,backspace,x", "close", "Back"),
         Binding("t", "retry", "Retry it", id="window.retry"),
     ]
 
     DEFAULT_CSS = """
-    WindowDetail { align: center middle; }
-    WindowDetail > Vertical {
-        width: 96%; height: 90%; border: round $accent; padding: 0 1; background: $surface;
-    }
-    WindowDetail #facts { height: auto; max-height: 12; margin-bottom: 1; }
+    WindowDetail { align: center top; }
+    WindowDetail > Vertical { width: 100%; height: 1fr; border: round $accent; padding: 0 1; background: $surface; }
+    WindowDetail #facts { height: auto; max-height: 9; margin-bottom: 1; }
+    WindowDetail #reject { height: auto; max-height: 5; border-top: solid $border-blurred; }
+    WindowDetail KeyLine { dock: bottom; }
     """
 
     def __init__(self, model: Model, view: RunView, number: int | None) -> None:
@@ -57,30 +62,50 @@ class WindowDetail(ModalScreen[None]):
         self._model = model
         self._view = view
         self._number = number
+        self._refused: list[dict[str, Any]] = []
 
     def compose(self) -> ComposeResult:
         with Vertical() as panel:
             title = f"window {self._number}" if self._number else "refused rows"
             panel.border_title = Text(f"{clean(self._view.run.id)}: {title}")
-            panel.border_subtitle = "t retry  esc back" if self._number else "esc back"
             yield Static(id="facts", markup=False)
             yield LiveTable(REJECT_COLUMNS, empty="No row was refused")
+            yield Static(id="reject", markup=False)
+        yield KeyLine((("esc", "Back"),))
 
     async def on_mount(self) -> None:
+        self.query_one("#reject").display = False
+        self.query_one(LiveTable).focus()
         run_id = self._view.run.id
-        record = None
-        if self._number is not None:
-            record = await self._model.workspace.read(windows.get, run_id, self._number)
-        failures = await self._model.workspace.read(windows.failures_of, run_id, self._number)
-        refused = await self._model.workspace.read(rejects.listing, run_id, self._number, REJECTS_SHOWN)
-        facts = _facts(record, failures) if record else Text(f"{self._view.totals.rejects:,} rows refused")
-        self.query_one("#facts", Static).update(facts)
-        table = self.query_one(LiveTable)
-        table.set_rows(
-            range(len(refused)),
-            [(each["line"], each["column"] or "", each["reason"], each["row"]) for each in refused],
+        self._refused = await self._model.workspace.read(rejects.listing, run_id, self._number, REJECTS_SHOWN)
+        self.query_one(LiveTable).set_rows(
+            range(len(self._refused)),
+            [(each["line"], each["column"] or "", each["reason"], each["row"]) for each in self._refused],
         )
-        table.focus()
+        facts = Text(self._refused_in_all()) if self._number is None else await self._about_window(self._number)
+        self.query_one("#facts", Static).update(facts)
+
+    def _refused_in_all(self) -> str:
+        total = self._view.totals.rejects
+        more = f", the first {REJECTS_SHOWN:,} of them here" if total > REJECTS_SHOWN else ""
+        return f"{total:,} rows refused{more}; `streamconsole runs rejects {self._view.run.id}` prints them all"
+
+    async def _about_window(self, number: int) -> Text:
+        record = await self._model.workspace.read(windows.get, self._view.run.id, number)
+        failures = await self._model.workspace.read(windows.failures_of, self._view.run.id, number, 1000)
+        if record is None:
+            return Text("no such window")
+        if record.state is WindowState.FAILED:
+            self.query_one(KeyLine).show((("t", "Retry it"), ("esc", "Back")))
+        return _facts(record, failures, self._view.unit)
+
+    def on_live_table_row_highlighted(self, event: LiveTable.RowHighlighted) -> None:
+        each = self._refused[int(str(event.key))]
+        text = Text(clean(each["reason"]), style="bold")
+        text.append(f"\n{clean(each['row'], limit=2000)}", style="not bold")
+        reject = self.query_one("#reject", Static)
+        reject.display = True
+        reject.update(text)
 
     def action_close(self) -> None:
         self.dismiss()
@@ -91,16 +116,30 @@ class WindowDetail(ModalScreen[None]):
             self.dismiss()
 
 
-def _facts(record: WindowRecord, failures: list[dict[str, object]]) -> Text:
+def _facts(record: WindowRecord, failures: list[dict[str, object]], unit: str) -> Text:
     window = record.window
     text = Text()
     text.append(f"{record.state}", style="bold")
-    text.append(f"  offsets {window.lo:,} to {window.hi:,}, rows {window.first_row + 1:,} and on\n")
+    many = f" ({size(window.hi - window.lo)})" if unit == "bytes" else ""
+    text.append(f"  {unit} {window.lo:,} to {window.hi:,}{many}, rows from {window.first_row + 1:,}\n")
     text.append(
-        f"{record.rows_read:,} read, {record.rows_written:,} written, {record.rejects:,} refused, "
-        f"attempt {record.attempt}, worker {record.worker or '-'}\n"
+        f"{record.rows_read:,} read, {record.rows_written:,} written, {record.rejects:,} refused; "
+        f"attempt {record.attempt}, worker {record.worker or '-'}{_times(record)}\n"
     )
-    for failure in failures[:6]:
-        at = datetime.fromtimestamp(int(str(failure["at"])) / 1000).astimezone().strftime("%H:%M:%S")
-        text.append(f"{at} attempt {failure['attempt']} failed: {clean(failure['message'])}\n")
+    for failure in failures[:ATTEMPTS_SHOWN]:
+        text.append(f"{_clock(failure['at'])} attempt {failure['attempt']} failed: {clean(failure['message'])}\n")
+    if len(failures) > ATTEMPTS_SHOWN:
+        text.append(f"and {len(failures) - ATTEMPTS_SHOWN:,} earlier attempts\n")
+    text.rstrip()
     return text
+
+
+def _times(record: WindowRecord) -> str:
+    if record.started_at is None:
+        return ""
+    took = f", {span((record.finished_at - record.started_at) / 1000)}" if record.finished_at else ""
+    return f", began {_clock(record.started_at)}{took}"
+
+
+def _clock(milliseconds: object) -> str:
+    return datetime.fromtimestamp(int(str(milliseconds)) / 1000).astimezone().strftime("%H:%M:%S")

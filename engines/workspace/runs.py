@@ -109,12 +109,17 @@ def claim(connection: Connection, run_id: str, node: nodes.Node, locks: Path) ->
     if run.owner is not None and run.owner != node.id:
         holder = nodes.get(connection, run.owner)
         if holder is not None and nodes.is_alive(holder, locks):
-            raise Held(
-                f"run {run.id} is held by {holder}: stop it there, or steer it from here with "
-                f"`streamconsole runs pause|resume|retry|cancel|stop {run.id}`"
-            )
+            raise held_by(run, holder)
     connection.execute(update(runs).where(runs.c.id == run.id).values(owner=node.id, epoch=run.epoch + 1))
     return get(connection, run.id)
+
+
+def held_by(run: Run, holder: nodes.Node) -> Held:
+    """The error that says who works on a run, and what to do instead."""
+    return Held(
+        f"run {run.id} is held by {holder}: stop it there, or steer it from here with "
+        f"`streamconsole runs pause|resume|retry|cancel|stop {run.id}`"
+    )
 
 
 def owner_of(connection: Connection, run_id: str, locks: Path) -> nodes.Node | None:

@@ -195,9 +195,11 @@ def get(connection: Connection, run_id: str, number: int) -> WindowRecord | None
     return _from_row(row) if row else None
 
 
-def failures_of(connection: Connection, run_id: str, number: int | None = None) -> list[dict[str, Any]]:
-    """Failed attempts of a run, or of one window, the latest first."""
-    statement = select(failures).where(failures.c.run == run_id).order_by(failures.c.id.desc())
+def failures_of(
+    connection: Connection, run_id: str, number: int | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """Failed attempts of a run, or of one window, the latest first; `limit` of them at most."""
+    statement = select(failures).where(failures.c.run == run_id).order_by(failures.c.id.desc()).limit(limit)
     if number is not None:
         statement = statement.where(failures.c.window == number)
     # Names that are words of SQL come as a subclass of str, which JSON writers refuse.

@@ -166,6 +166,7 @@ class LiveTable(ScrollView, can_focus=True):
 
     def update_rows(self, changes: Mapping[Hashable, Row]) -> None:
         """Change rows by key; unknown keys are added. Only lines in sight that differ are painted."""
+        changes = {key: row for key, row in changes.items() if key not in self._rows or self._rows.row(key) != row}
         if not changes:
             return
         if self._rows.update(changes):

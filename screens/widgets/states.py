@@ -90,6 +90,7 @@ STATES: Final[Mapping[Kind, Mapping[str, State]]] = {
         _pending("planned", "plan"),
         _running("running", "run"),
         _paused("paused"),
+        _failed("interrupted", "dead", "↯"),
         _failed("failure", "fail", "✘"),
         _completed("completed", "done"),
         _cancelled("cancelled", "stop"),

@@ -7,7 +7,6 @@ from textual.widgets import Static
 
 from streamconsole.engines.text import clean
 
-
 SCREENS = (("1", "Overview"), ("2", "Migrations"))
 """Keys of the screens, for the title line."""
 

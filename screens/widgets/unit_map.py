@@ -90,6 +90,7 @@ class UnitMap(Widget, can_focus=True):
             classes: as in `Widget`.
         """
         super().__init__(name=name, id=id, classes=classes)
+        self._kind = kind
         self._units = UnitStates(kind)
         self._ascii = ascii_only() if ascii is None else ascii
         self._cursor = 0
@@ -226,7 +227,7 @@ class UnitMap(Widget, can_focus=True):
 
     def _legend_parts(self, counts: list[tuple[State, int]]) -> list[tuple[str, State | None]]:
         """Return the longest legend that fits; the shortest when none does."""
-        size = f"{len(self._units):,} {'unit' if len(self._units) == 1 else 'units'}"
+        size = f"{len(self._units):,} {self._kind}{'' if len(self._units) == 1 else 's'}"
         head = f"{size}, {self.grain:,} a cell" if self.grain > 1 else size
         words: list[tuple[str, State | None]] = [(f"{count:,} {look.word}", look) for look, count in counts]
         short: list[tuple[str, State | None]] = [(f"{count:,} {look.short}", look) for look, count in counts]

@@ -55,10 +55,14 @@ def work_on(asked: Common, workspace: str, todo: Todo, *, start: bool = True) ->
     """
     console = merged(asked, todo.console)
     if asked.wants_console:
-        from streamconsole.app import run_console
+        from streamconsole.console import run_console
 
         return run_console(
-            workspace, partial(_prepare, todo, start), console, start=start, keep_events=todo.keep_events
+            workspace,
+            partial(_prepare, todo, start, console.read_only),
+            console,
+            start=start,
+            keep_events=todo.keep_events,
         )
     return headless.run(lambda: _without_screen(asked, workspace, todo, console))
 
@@ -74,8 +78,8 @@ def merged(asked: Common, console: ConsoleSettings) -> ConsoleSettings:
     return console.model_copy(update={name: value for name, value in over.items() if value is not None})
 
 
-async def _prepare(todo: Todo, start: bool, session: Session) -> tuple[list[Work], list[str]]:
-    return (await runs_of(session, todo), []) if start else await runs_to_show(session, todo)
+async def _prepare(todo: Todo, start: bool, read_only: bool, session: Session) -> tuple[list[Work], list[str]]:
+    return (await runs_of(session, todo), []) if start else await runs_to_show(session, todo, plan_new=not read_only)
 
 
 async def _without_screen(asked: Common, workspace: str, todo: Todo, console: ConsoleSettings) -> int:
@@ -110,14 +114,22 @@ async def runs_of(session: Session, todo: Todo) -> list[Work]:
     return [await _work(session, each) for each in found]
 
 
-async def runs_to_show(session: Session, todo: Todo) -> tuple[list[Work], list[str]]:
+async def runs_to_show(session: Session, todo: Todo, *, plan_new: bool = True) -> tuple[list[Work], list[str]]:
     """The runs of a runbook for the console: what is done or begun, and plans for the rest.
 
     What cannot be planned now is no reason to show nothing: it is told instead.
+
+    Args:
+        session: the open workspace.
+        todo: what the runbook asks for.
+        plan_new: whether plans are made for what has not begun; who only looks makes none.
     """
     work, problems = [], []
     for name, settings in todo.migrations:
         known = await session.workspace.read(runs.newest_like, EngineKind.MIGRATION, name, spec_of(settings))
+        if not plan_new:
+            work += [Work(known.id)] if known else []
+            continue
         try:
             shown = known if known and known.state is not RunState.PLANNED else None
             work.append(await _work(session, shown or await _known_or_plan(session, name, settings, todo)))
@@ -128,6 +140,10 @@ async def runs_to_show(session: Session, todo: Todo) -> tuple[list[Work], list[s
 
 async def _existing(session: Session, run_id: str, *, retry: bool) -> Work:
     run = await session.workspace.read(runs.get, run_id)
+    holder = await session.workspace.read(runs.owner_of, run.id, session.workspace.locks)
+    if holder is not None:
+        # Said before a screen comes up: `claim` would say the same, behind it.
+        raise runs.held_by(run, holder)
     if not retry and run.state in FINISHED_RUNS:
         raise Refused(
             f"run {run.id} is {run.state}: there is nothing to resume "

@@ -68,7 +68,7 @@ async def test_the_legend_counts_and_shrinks() -> None:
         assert shown(units)[-1].strip() == "■ 3 done  ✗ 1 fail"
         units.styles.width = 60
         await pilot.pause()
-        assert shown(units)[-1].strip() == "4 units  ■ 3 completed  ✗ 1 failed"
+        assert shown(units)[-1].strip() == "4 windows  ■ 3 completed  ✗ 1 failed"
 
 
 async def test_units_may_be_added_and_unknown_states_are_refused() -> None:

@@ -1,0 +1,116 @@
+"""Runs and workers as rows of tables, and a run in two lines."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from rich.text import Text
+
+from streamconsole.engines.secrets import mask
+from streamconsole.engines.states import RunState
+from streamconsole.engines.text import clean
+from streamconsole.screens.formats import bar, count, share, span
+from streamconsole.screens.views import RunView, WorkerView
+from streamconsole.screens.widgets.live_table import Column, Row
+
+RUN_COLUMNS = (
+    Column("state", "STATE", width=13, states="run"),
+    Column("run", "RUN", min_width=20),
+    Column("share", "DONE", width=5, align="right"),
+    Column("rows", "ROWS", width=6, align="right", priority=5),
+    Column("rate", "ROWS/S", width=6, align="right", priority=2),
+    Column("eta", "ETA", width=7, align="right", priority=3),
+    Column("failed", "FAILED", width=6, align="right", style=lambda cell: "state-failed" if cell else None),
+    Column("rejects", "REFUSED", width=7, align="right", priority=2),
+    Column("owner", "HELD BY", min_width=14, priority=4),
+)
+
+WORKER_COLUMNS = (
+    Column("worker", "WORKER", width=6, align="right"),
+    Column("window", "WINDOW", width=8, align="right"),
+    Column("since", "FOR", width=6, align="right"),
+    Column("done", "DONE", width=6, align="right", priority=2),
+    Column("rows", "ROWS", width=7, align="right", priority=2),
+    Column("note", "DOING", min_width=12),
+)
+
+PROBLEM_COLUMNS = (
+    Column("window", "WINDOW", width=8, align="right"),
+    Column("attempt", "TRY", width=3, align="right"),
+    Column("now", "NOW", width=11, states="window", priority=2),
+    Column("message", "PROBLEM (latest first)", min_width=20),
+)
+
+
+def run_row(view: RunView) -> Row:
+    """A run as a row."""
+    rows_a_second, _ = view.rates()
+    eta = view.eta()
+    return (
+        view.word,
+        view.run.id,
+        share(view),
+        count(view.totals.rows_written),
+        count(rows_a_second) if view.running else "",
+        span(eta) if eta is not None else "",
+        count(view.totals.failed) if view.totals.failed else "",
+        count(view.totals.rejects) if view.totals.rejects else "",
+        "this console" if view.here else view.owner,
+    )
+
+
+def worker_row(worker: WorkerView) -> Row:
+    """A worker as a row."""
+    busy = worker.window is not None
+    doing = worker.note or (("again, " if worker.attempt > 1 else "") + "reading, fitting, writing" if busy else "free")
+    return (
+        worker.number,
+        worker.window if busy else None,
+        span(monotonic() - worker.since) if busy else "",
+        count(worker.done),
+        count(worker.rows),
+        doing,
+    )
+
+
+def about(view: RunView, width: int) -> Text:
+    """A run in two lines of so many cells: what it is, and how far."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(clean(view.run.id), style="bold")
+    text.append(f"  {_standing(view)}  {_where(view)}\n")
+    facts = _facts(view)
+    room = width - 2 - len("  ".join(word for word, _ in facts))
+    if view.share is not None and room >= 8:
+        text.append(bar(view.share, min(40, room - 2)) + "  ")
+    for number, (word, loud) in enumerate(facts):
+        text.append("  " if number else "")
+        text.append(word, style="bold" if loud else "not bold")
+    return text
+
+
+def _standing(view: RunView) -> str:
+    if view.interrupted:
+        return "interrupted: its process died, p resumes it"
+    held = f", held by {clean(view.owner)}" if view.owner and not view.here else ""
+    reason = f" ({clean(mask(view.run.reason))})" if view.run.reason else ""
+    return f"{view.word}{held}{reason}"
+
+
+def _where(view: RunView) -> str:
+    return clean(f"{mask(str(view.run.spec.get('source', '')))} → {mask(str(view.run.spec.get('target', '')))}")
+
+
+def _facts(view: RunView) -> list[tuple[str, bool]]:
+    totals, eta = view.totals, view.eta()
+    facts = [(share(view), True), (f"{totals.rows_written:,} rows", False)]
+    if eta is not None:
+        facts.append((f"ETA {span(eta)}", False))
+    if view.running:
+        facts.append((f"{view.workers} worker{'s' if view.workers != 1 else ''}", False))
+    elif view.run.state is RunState.COMPLETED and view.run.finished_at and view.run.started_at:
+        facts.append((f"in {span((view.run.finished_at - view.run.started_at) / 1000)}", False))
+    if totals.failed:
+        facts.append((f"{totals.failed:,} failed", True))
+    if totals.rejects:
+        facts.append((f"{totals.rejects:,} refused", True))
+    return facts
