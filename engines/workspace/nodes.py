@@ -57,8 +57,11 @@ def is_alive(node: Node, locks: Path) -> bool:
         return node.lease_until > now_ms()
     try:
         handle = os.open(lock_file(locks, node.id), os.O_RDONLY)
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:
+        # Out of file handles, say: that proves nothing about the other process.
+        return node.lease_until > now_ms()
     try:
         # Shared, so that two who look at once do not take each other for the owner.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

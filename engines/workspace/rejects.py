@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
-from streamconsole.engines.workspace.runs import Run
+from streamconsole.engines.workspace.runs import Run, check_epoch
 from streamconsole.engines.workspace.tables import rejects
 
 
@@ -21,7 +21,7 @@ class Reject:
         offset: where it starts in the source.
         column: the column it does not fit, when it is about one.
         reason: why, in the operator's words.
-        row: the row as it stands in the source, cut to 4,096 characters.
+        row: the row as it stands in the source, cut to 1,024 characters.
     """
 
     line: int
@@ -35,7 +35,11 @@ def replace(connection: Connection, run: Run, window: int, refused: Sequence[Rej
     """Keep a window's rejects, instead of those of an earlier attempt.
 
     Done before the window commits in the target: a window redone after a crash finds its own again.
+
+    Raises:
+        StaleEpoch: somebody else owns the run by now.
     """
+    check_epoch(connection, run)
     connection.execute(delete(rejects).where(rejects.c.run == run.id, rejects.c.window == window))
     if refused:
         connection.execute(insert(rejects), [{"run": run.id, "window": window, **asdict(reject)} for reject in refused])

@@ -157,6 +157,16 @@ def release(connection: Connection, run: Run) -> None:
     connection.execute(update(runs).where(runs.c.id == run.id, runs.c.epoch == run.epoch).values(owner=None))
 
 
+def check_epoch(connection: Connection, run: Run) -> None:
+    """Refuse a late owner.
+
+    Raises:
+        StaleEpoch: somebody else owns the run by now.
+    """
+    if connection.execute(select(runs.c.epoch).where(runs.c.id == run.id)).scalar() != run.epoch:
+        raise _taken_over(run)
+
+
 def remove(connection: Connection, run_id: str) -> None:
     """Remove a run and all that is kept about it."""
     connection.execute(delete(runs).where(runs.c.id == run_id))
@@ -167,7 +177,11 @@ def remove(connection: Connection, run_id: str) -> None:
 def _update(connection: Connection, run: Run, values: dict[str, Any]) -> None:
     changed = connection.execute(update(runs).where(runs.c.id == run.id, runs.c.epoch == run.epoch).values(**values))
     if changed.rowcount == 0:
-        raise StaleEpoch(f"run {run.id} has been taken over by another process")
+        raise _taken_over(run)
+
+
+def _taken_over(run: Run) -> StaleEpoch:
+    return StaleEpoch(f"run {run.id} has been taken over by another process")
 
 
 def _free_id(connection: Connection, name: str) -> str:

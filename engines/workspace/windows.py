@@ -8,11 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from streamconsole.engines.errors import StaleEpoch
 from streamconsole.engines.states import WindowState
 from streamconsole.engines.workspace.clock import now_ms
-from streamconsole.engines.workspace.runs import Run
-from streamconsole.engines.workspace.tables import failures, runs, windows
+from streamconsole.engines.workspace.runs import Run, check_epoch
+from streamconsole.engines.workspace.tables import failures, windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ class Totals:
 
 def plan(connection: Connection, run: Run, planned: Sequence[Window]) -> None:
     """Record windows as pending, before they are handed out."""
-    _check_epoch(connection, run)
+    check_epoch(connection, run)
     if planned:
         connection.execute(
             insert(windows),
@@ -115,7 +114,7 @@ def plan(connection: Connection, run: Run, planned: Sequence[Window]) -> None:
 
 def start(connection: Connection, run: Run, number: int, worker: int) -> int:
     """A worker has begun with a window; gives the attempt, counted from 1."""
-    _check_epoch(connection, run)
+    check_epoch(connection, run)
     _change(
         connection,
         run,
@@ -134,7 +133,7 @@ def start(connection: Connection, run: Run, number: int, worker: int) -> int:
 
 def complete(connection: Connection, run: Run, number: int, rows_read: int, rows_written: int, rejects: int) -> None:
     """A window's rows are committed in the target."""
-    _check_epoch(connection, run)
+    check_epoch(connection, run)
     _change(
         connection,
         run,
@@ -150,7 +149,7 @@ def complete(connection: Connection, run: Run, number: int, rows_read: int, rows
 
 def record_failure(connection: Connection, run: Run, window: Window, worker: int, attempt: int, message: str) -> None:
     """An attempt failed; the window may yet be tried again."""
-    _check_epoch(connection, run)
+    check_epoch(connection, run)
     connection.execute(
         insert(failures).values(
             run=run.id,
@@ -168,17 +167,19 @@ def record_failure(connection: Connection, run: Run, window: Window, worker: int
 
 def fail(connection: Connection, run: Run, number: int, message: str) -> None:
     """A window failed for good (until it is retried by hand)."""
-    _check_epoch(connection, run)
+    check_epoch(connection, run)
     _change(connection, run, number, state=WindowState.FAILED, error=message, finished_at=now_ms())
 
 
 def hand_back(connection: Connection, run: Run, states: Collection[WindowState], number: int | None = None) -> int:
     """Put windows in one of `states` (all of the run, or just one) back to pending; gives how many."""
-    _check_epoch(connection, run)
+    check_epoch(connection, run)
     statement = update(windows).where(windows.c.run == run.id, windows.c.state.in_(list(states)))
     if number is not None:
         statement = statement.where(windows.c.number == number)
-    return connection.execute(statement.values(state=WindowState.PENDING, worker=None, started_at=None)).rowcount
+    # What an earlier attempt wrote is counted again when the window is done again.
+    begun_anew = {"worker": None, "started_at": None, "rows_read": 0, "rows_written": 0, "rejects": 0}
+    return connection.execute(statement.values(state=WindowState.PENDING, **begun_anew)).rowcount
 
 
 def listing(connection: Connection, run_id: str, states: Collection[WindowState] | None = None) -> list[WindowRecord]:
@@ -230,12 +231,6 @@ def totals(connection: Connection, run_ids: Sequence[str]) -> dict[str, Totals]:
         if row.state == WindowState.COMPLETED:
             of_run["offset_done"] = row.offset
     return {run_id: Totals(**values) for run_id, values in sums.items()}
-
-
-def _check_epoch(connection: Connection, run: Run) -> None:
-    epoch = connection.execute(select(runs.c.epoch).where(runs.c.id == run.id)).scalar()
-    if epoch != run.epoch:
-        raise StaleEpoch(f"run {run.id} has been taken over by another process")
 
 
 def _one(run: Run, number: int) -> Any:

@@ -14,7 +14,7 @@ POLICIES = st.builds(
     RetryPolicy,
     attempts=st.integers(1, 1000),
     backoff=st.sampled_from(Backoff),
-    delay=st.floats(0, 3600),
+    delay=st.just(0.0) | st.floats(0.001, 3600),
     cap=st.floats(0, 3600),
     jitter=st.floats(0, 1),
 )
