@@ -126,6 +126,11 @@ class UnitMap(Widget, can_focus=True):
             self._refresh_line(self._map_lines)
 
     @property
+    def _noun(self) -> str:
+        plural = "es" if self._kind.endswith("s") else "s"
+        return self._kind if len(self._units) == 1 else self._kind + plural
+
+    @property
     def grain(self) -> int:
         """How many units one cell stands for, at least 1."""
         return max(1, -(-len(self._units) // (self._width * self._map_lines)))
@@ -227,7 +232,7 @@ class UnitMap(Widget, can_focus=True):
 
     def _legend_parts(self, counts: list[tuple[State, int]]) -> list[tuple[str, State | None]]:
         """Return the longest legend that fits; the shortest when none does."""
-        size = f"{len(self._units):,} {self._kind}{'' if len(self._units) == 1 else 's'}"
+        size = f"{len(self._units):,} {self._noun}"
         head = f"{size}, {self.grain:,} a cell" if self.grain > 1 else size
         words: list[tuple[str, State | None]] = [(f"{count:,} {look.word}", look) for look, count in counts]
         short: list[tuple[str, State | None]] = [(f"{count:,} {look.short}", look) for look, count in counts]

@@ -132,7 +132,7 @@ async def test_an_empty_map_ignores_keys() -> None:
         units.focus()
         await pilot.press("right", "end", "enter", "down")
         assert app.said == []
-        assert shown(units)[-1].strip() == "0 units"
+        assert shown(units)[-1].strip() == "0 windows"
 
 
 async def test_the_sparkline_shows_the_last_samples_and_the_value() -> None:
