@@ -1,6 +1,9 @@
 """Where windows are decoded: in a thread, or in processes when there is enough to decode.
 
 Decoding holds the interpreter lock: threads do not multiply it, and it would stall the screen.
+
+Each process has a pipe of its own. The standard library's pool has one for all of them, and when a
+process is killed in the middle of an answer, the pool waits for the rest of it for ever.
 """
 
 from __future__ import annotations
@@ -11,15 +14,20 @@ import os
 import signal
 import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
 from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 
 from streamconsole.engines.migration.batch import Batch, DecodeTask, decode
 
 PROCESSES_FROM = 16 * 2**20
 """Bytes of input from which processes pay for their start (a tenth of a second each)."""
+
+# Not forked: a copy of a process with threads and a terminal may hang or draw.
+_SPAWN = multiprocessing.get_context("spawn")
 
 
 class DecoderLost(OSError):
@@ -35,7 +43,10 @@ class Decoder:
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
-        self._pool: ProcessPoolExecutor | None = None
+        self._room = asyncio.Semaphore(max(1, processes))
+        self._threads = ThreadPoolExecutor(max(1, processes), thread_name_prefix="decoding")
+        self._idle: list[_Child] = []
+        self._busy: set[_Child] = set()
 
     async def decode(self, task: DecodeTask) -> Batch:
         """Decode one window.
@@ -45,31 +56,77 @@ class Decoder:
         """
         if not self._processes:
             return await asyncio.to_thread(decode, task)
-        if self._pool is None:
-            self._pool = self._new_pool()
-        pool = self._pool
-        try:
-            return await asyncio.get_running_loop().run_in_executor(pool, decode, task)
-        except BrokenProcessPool as error:
-            if self._pool is pool:
-                self._pool = None
-                pool.shutdown(wait=False)
-            raise DecoderLost("a decoding process died") from error
+        async with self._room:
+            child = self._idle.pop() if self._idle else _new_child()
+            self._busy.add(child)
+            try:
+                answer = await asyncio.get_running_loop().run_in_executor(self._threads, child.ask, task)
+            except BaseException:
+                # Dead, or (cancelled) still at something nobody waits for.
+                child.end()
+                raise
+            finally:
+                self._busy.discard(child)
+            self._idle.append(child)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def close(self) -> None:
         """End the processes; what they were at is dropped."""
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+        for child in [*self._busy, *self._idle]:
+            child.end()
+        self._idle.clear()
+        await asyncio.to_thread(self._threads.shutdown)
 
-    def _new_pool(self) -> ProcessPoolExecutor:
-        # Its helper inherits stderr, which a console may have replaced by something without a file.
-        with redirect_stderr(sys.__stderr__):
-            resource_tracker.ensure_running()
-        # Not forked: a copy of a process with threads and a terminal may hang or draw.
-        return ProcessPoolExecutor(
-            self._processes, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_in_child
-        )
+
+class _Child:
+    """A decoding process, started when it is first asked."""
+
+    def __init__(self) -> None:
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+        self._over = False
+
+    def ask(self, task: DecodeTask) -> Batch | Exception:
+        """Have a window decoded (blocking); gives the error when that is what came of it.
+
+        Raises:
+            DecoderLost: the process died.
+        """
+        try:
+            pipe = self._pipe or self._start()
+            pipe.send(task)
+            answer: Batch | Exception = pipe.recv()
+            return answer
+        except (EOFError, OSError) as error:
+            raise DecoderLost("a decoding process died") from error
+
+    def end(self) -> None:
+        """Kill the process; who waits for its answer is told that it died."""
+        self._over = True
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+
+    def _start(self) -> Connection:
+        self._pipe, theirs = _SPAWN.Pipe()
+        process = _SPAWN.Process(target=_serve, args=(theirs,), name="decoding", daemon=True)
+        process.start()
+        self._process = process
+        # Ours alone must hold the other end open: that is how its death is noticed.
+        theirs.close()
+        if self._over:
+            # Ended while it was being started, when there was nothing to kill yet.
+            process.kill()
+        return self._pipe
+
+
+def _new_child() -> _Child:
+    # The helper of all processes inherits stderr, which a console may have replaced by something without a file.
+    with redirect_stderr(sys.__stderr__):
+        resource_tracker.ensure_running()
+    return _Child()
 
 
 def processes_for(size_bytes: int | None, workers: int) -> int:
@@ -79,10 +136,26 @@ def processes_for(size_bytes: int | None, workers: int) -> int:
     return max(1, min(workers, os.cpu_count() or 1, 4))
 
 
-def _begin_in_child() -> None:
+def _serve(pipe: Connection) -> None:
+    """Decode what is asked for, in a process of its own, as long as somebody asks."""
     # Ctrl-C goes to the whole group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            task: DecodeTask = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_answer(task))
+
+
+def _answer(task: DecodeTask) -> Batch | Exception:
+    try:
+        return decode(task)
+    except Exception as error:
+        # Where it happened does not cross the border by itself.
+        error.add_note(f"in a decoding process:\n{traceback.format_exc()}")
+        return error
 
 
 def _end_with_parent() -> None:
