@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_a_killed_child_costs_only_another_attempt(
     attempt = Attempt(LARGE, tmp_path)
     process = attempt.begin()
     for kills in range(min(crash_count, 10)):
-        wait_until(lambda kills=kills: committed(attempt.target) > 10 * kills, "windows are committed")
+        wait_until(partial(_has_more_than, attempt, 10 * kills), "windows are committed")
         if process.poll() is None:
             os.kill(_decoding(process.pid), signal.SIGKILL)
     result = attempt.end(process)
@@ -48,6 +49,10 @@ def test_a_killed_child_costs_only_another_attempt(
     assert "Traceback" not in result.err
     assert _attempts(attempt) > 1
     assert differences(uninterrupted(LARGE)[0], attempt.outcome()) == []
+
+
+def _has_more_than(attempt: Attempt, windows: int) -> bool:
+    return committed(attempt.target) > windows
 
 
 def _decoding(parent: int) -> int:
