@@ -212,12 +212,16 @@ class MigrationRun:
             most = None if limit is None else limit - position.row
             if most is not None and most <= 0:
                 break
-            window = self._source.cut(position.number, position.offset, position.row, most)
+            window = self._source.cut(position.number, position.offset, position.row, most, self._end_of_source())
             if window is None:
                 break
             cut.append(window)
             position = after(cut)
         return cut
+
+    def _end_of_source(self) -> int | None:
+        """Where a file ended when it was planned: what is appended meanwhile belongs to another run."""
+        return self._run.plan["size"] if self._source.unit == "bytes" else None
 
     def _listed_windows(self) -> list[Window]:
         """The ranges asked for, cut where they are larger than a window (in a thread)."""

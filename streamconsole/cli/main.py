@@ -6,6 +6,8 @@ import difflib
 import importlib
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,16 @@ def run(arguments: Sequence[str]) -> int:
         return exit_codes.stopped_by(13)
     except KeyboardInterrupt:
         return exit_codes.stopped_by(2)
+    except Exception as error:
+        return _say(_report(error), exit_codes.FAILURE)
+
+
+def _report(error: Exception) -> str:
+    """Keep what a developer needs to know in a file; gives what the operator needs to know."""
+    text = mask("".join(traceback.format_exception(error)))
+    with tempfile.NamedTemporaryFile("w", prefix="streamconsole-error-", suffix=".log", delete=False) as file:
+        file.write(text)
+    return f"stopped by an error of this program ({type(error).__name__}): details in {file.name}, please report it"
 
 
 def _status(result: Any) -> int:

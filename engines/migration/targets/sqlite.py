@@ -269,7 +269,11 @@ class SqliteTarget:
 
     def _finish(self) -> None:
         connection = self._ready()
-        # Another program may be reading: then the log stays, whole, and goes with the last reader.
+        # Another program may be reading, and the log cannot be emptied then: one more commit, fully
+        # durable, brings all that is in it to disk before anybody is told that the run is completed.
+        connection.execute("PRAGMA synchronous = FULL")
+        with _transaction(connection):
+            connection.execute("UPDATE _streamconsole_runs SET epoch = epoch WHERE run = ?", (self._run,))
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         with suppress(sqlite3.OperationalError):
             connection.execute(f"PRAGMA journal_mode = {self._journal_mode}")
