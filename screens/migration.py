@@ -60,6 +60,7 @@ class MigrationScreen(ConsoleScreen):
         super().__init__()
         self._run_id: str | None = None
         self._about = Text()
+        self._troubled: set[int] = set()
 
     def body(self) -> ComposeResult:
         with Vertical():
@@ -119,7 +120,7 @@ class MigrationScreen(ConsoleScreen):
             self.query_one(UnitMap).update_units({number - 1: state for number, state in changes.windows.items()})
         if self._run_id in changes.runs or changes.windows:
             self._show_chosen()
-        if changes.problems:
+        if changes.problems or not self._troubled.isdisjoint(changes.windows):
             self._show_problems()
         self.show_keys()
 
@@ -142,7 +143,8 @@ class MigrationScreen(ConsoleScreen):
         if self._run_id in shown:
             self.runs_table.move_cursor(self._run_id)
         elif shown:
-            self._choose_soon(shown[0])
+            watched = self.model.watched
+            self._choose_soon(watched if watched in shown else shown[0])
 
     def _show_chosen(self) -> None:
         view = self.chosen()
@@ -172,6 +174,7 @@ class MigrationScreen(ConsoleScreen):
         if view is None:
             return
         keys, rows = await problems_of(self.model.workspace, view)
+        self._troubled = {number for _, number in keys}
         self.problems_table.set_rows(keys, rows)
 
     def beat(self) -> None:

@@ -132,9 +132,7 @@ class Model:
 
     async def watch(self, run_id: str | None) -> None:
         """Keep every window of one run, from now on."""
-        before, self.watched = self.runs.get(self.watched or ""), run_id
-        if before is not None and before.run.id != run_id and not before.here:
-            before.ledger = None
+        self.watched = run_id
         await self.reload()
 
     # Events --------------------------------------------------------------------------------------

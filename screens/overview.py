@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Grid
 from textual.widgets import Static
@@ -12,7 +13,7 @@ from textual.widgets import Static
 from streamconsole.engines.states import EngineKind
 from streamconsole.screens.base import ConsoleScreen
 from streamconsole.screens.model import Changes
-from streamconsole.screens.rows import RUN_COLUMNS, run_row
+from streamconsole.screens.rows import RUN_COLUMNS, about, run_row
 from streamconsole.screens.views import RunView
 from streamconsole.screens.widgets.key_line import Keys
 from streamconsole.screens.widgets.live_table import LiveTable
@@ -33,12 +34,18 @@ class OverviewScreen(ConsoleScreen):
 
     DEFAULT_CSS = """
     OverviewScreen Grid { grid-size: 1 4; grid-rows: 1fr 2 2 2; height: 1fr; }
-    OverviewScreen.-wide Grid { grid-size: 2 2; grid-rows: 1fr 1fr; grid-columns: 2fr 1fr; grid-gutter: 0 1; }
+    OverviewScreen.-wide Grid { grid-size: 2 3; grid-rows: 1fr; grid-columns: 3fr 1fr; grid-gutter: 0 1; }
+    OverviewScreen.-wide #migrations { row-span: 3; }
+    OverviewScreen #about { height: 2; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     OverviewScreen #migrations { border: round $primary; border-title-color: $foreground; }
     OverviewScreen #migrations:focus { border: round $accent; }
     OverviewScreen .panel { border-top: solid $border-blurred; padding: 0 1; color: $text-muted; height: 1fr; }
     OverviewScreen.-wide .panel { border: round $border-blurred; }
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._about = Text()
 
     def body(self) -> ComposeResult:
         with Grid():
@@ -49,6 +56,7 @@ class OverviewScreen(ConsoleScreen):
                 panel = Static(text, classes="panel", id=name, markup=False)
                 panel.border_title = title
                 yield panel
+        yield Static(id="about", markup=False)
 
     @property
     def table(self) -> LiveTable:
@@ -82,9 +90,18 @@ class OverviewScreen(ConsoleScreen):
 
     def _show(self, run_ids: set[str]) -> None:
         self.table.update_rows({run_id: run_row(self.model.runs[run_id]) for run_id in run_ids})
+        self._show_about()
 
     def on_live_table_row_highlighted(self) -> None:
+        self._show_about()
         self.show_keys()
+
+    def _show_about(self) -> None:
+        view = self.chosen()
+        text = about(view, self.size.width) if view is not None else Text()
+        if text != self._about:
+            self._about = text
+            self.query_one("#about", Static).update(text, layout=False)
 
     def on_live_table_row_selected(self, event: LiveTable.RowSelected) -> None:
         self.soon(partial(self.desk.action_open_run, str(event.key)), "open")

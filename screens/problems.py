@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from streamconsole.engines.workspace import Workspace, windows
 from streamconsole.screens.views import RunView
 from streamconsole.screens.widgets.live_table import Row
@@ -11,11 +9,11 @@ from streamconsole.screens.widgets.live_table import Row
 PROBLEMS_SHOWN = 500
 
 
-async def problems_of(workspace: Workspace, view: RunView) -> tuple[list[Hashable], list[Row]]:
+async def problems_of(workspace: Workspace, view: RunView) -> tuple[list[tuple[int, int]], list[Row]]:
     """Keys (the failure and its window) and rows: the window, the attempt, how the window is now, what failed."""
     found = await workspace.read(windows.failures_of, view.run.id, None, PROBLEMS_SHOWN)
     ledger = view.ledger or {}
-    keys: list[Hashable] = [(each["id"], each["window"]) for each in found]
+    keys: list[tuple[int, int]] = [(each["id"], each["window"]) for each in found]
     rows: list[Row] = [
         (
             each["window"],

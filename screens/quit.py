@@ -18,7 +18,7 @@ class QuitScreen(ModalScreen[None]):
     """Shown while the program drains; the same key again ends it at once."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,ctrl+c,ctrl+q", "app.quit_now", "Quit now", priority=True),
+        Binding("q", "app.leave", "At once"),
     ]
 
     DEFAULT_CSS = """

@@ -17,7 +17,7 @@ LEAST_HEIGHT = 16
 class TooSmall(ModalScreen[None]):
     """Takes no key but quit."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("q,ctrl+c,ctrl+q", "app.leave", "Quit", priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "app.leave", "Quit")]
 
     DEFAULT_CSS = """
     TooSmall { align: center middle; background: $background; }

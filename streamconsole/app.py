@@ -12,6 +12,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 
 from streamconsole import exit_codes, themes
 from streamconsole.driver import ConsoleDriver, TerminalLost
@@ -110,7 +111,7 @@ class ConsoleApp(App[None]):
             await self.action_open_run(self._work[0].run)
         else:
             await self.switch_mode("overview" if self.model.runs else "welcome")
-        self._mind_size()
+        self._mind_size(self.size)
 
     async def _start_work(self) -> None:
         """Start what was asked for; all of it at once, each run has its own workers."""
@@ -176,11 +177,11 @@ class ConsoleApp(App[None]):
     def on_terminal_lost(self, _: TerminalLost) -> None:
         self.leaving.lose_terminal()
 
-    def on_resize(self, _: events.Resize) -> None:
-        self._mind_size()
+    def on_resize(self, event: events.Resize) -> None:
+        self._mind_size(event.size)
 
-    def _mind_size(self) -> None:
-        small = self.size.width < LEAST_WIDTH or self.size.height < LEAST_HEIGHT
+    def _mind_size(self, size: Size) -> None:
+        small = size.width < LEAST_WIDTH or size.height < LEAST_HEIGHT
         if small and not isinstance(self.screen, TooSmall):
             self.push_screen(TooSmall())
         elif not small and isinstance(self.screen, TooSmall):
@@ -214,6 +215,7 @@ class ConsoleApp(App[None]):
 
     async def action_open_run(self, run_id: str) -> None:
         """Show a run in full."""
+        self.model.watched = run_id
         await self.switch_mode("migrations")
         if isinstance(self.screen, MigrationScreen):
             await self.screen.choose(run_id)

@@ -160,9 +160,11 @@ class LiveTable(ScrollView, can_focus=True):
 
     def set_rows(self, keys: Iterable[Hashable], rows: Iterable[Row]) -> None:
         """Replace all rows; `keys` and `rows` go in step (ValueError otherwise). Marks of lost rows go."""
-        self._rows.set(keys, rows)
+        given = list(zip(keys, rows, strict=True))
+        changed = {key for key, row in given if key not in self._rows or self._rows.row(key) != row}
+        self._rows.set((key for key, _ in given), (row for _, row in given))
         self._drop_marks()
-        self._reshape()
+        self._reshape(changed)
 
     def update_rows(self, changes: Mapping[Hashable, Row]) -> None:
         """Change rows by key; unknown keys are added. Only lines in sight that differ are painted."""
