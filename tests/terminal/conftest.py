@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.terminal.beats import Beats
+from tests.terminal.console import Open, Workspace, consoles
 from tests.terminal.pty_screen import PtyScreen
 
 Start = Callable[..., PtyScreen]
@@ -39,3 +40,16 @@ def start(beats: Beats) -> Iterator[Start]:
             return stack.enter_context(PtyScreen.start(argv, cwd=root, env=env, rows=rows, cols=cols))
 
         yield start_it
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """What the files in the test's folder say."""
+    return Workspace(tmp_path)
+
+
+@pytest.fixture
+def console(tmp_path: Path) -> Iterator[Open]:
+    """Open the real console in the test's folder: arguments; `rows`, `cols`, `faults` and environment by keyword."""
+    with consoles(tmp_path) as open_it:
+        yield open_it
