@@ -43,6 +43,12 @@ class ConsoleScreen(Screen[None]):
         Binding("C", "cancel", "Cancel", id="run.cancel"),
     ]
 
+    composed = False
+    """Whether its widgets are there: it may be on the stack, and asked to paint, before they are."""
+
+    def on_mount(self) -> None:
+        self.composed = True
+
     @property
     def desk(self) -> Desk:
         """The application."""
@@ -93,6 +99,8 @@ class ConsoleScreen(Screen[None]):
         self.query_one(KeyLine).show(self.keys())
 
     def on_screen_resume(self) -> None:
+        if not self.composed:
+            return
         self.name_it()
         text, bad = self.desk.told
         self.query_one(StatusLine).tell(text, bad=bad)

@@ -154,12 +154,14 @@ class ConsoleApp(App[None]):
         if isinstance(self.screen, QuitScreen):
             self.screen.tell(self.leaving.left())
         for shown in self.screen_stack if changes else ():
-            if isinstance(shown, ConsoleScreen):
+            if isinstance(shown, ConsoleScreen) and shown.composed:
                 shown.show(changes)
 
     def _beat(self) -> None:
         self.model.sample()
-        if not self.leaving.terminal_lost and isinstance(self.screen, ConsoleScreen) and not self._backlog:
+        if self.leaving.terminal_lost or self._backlog:
+            return
+        if isinstance(self.screen, ConsoleScreen) and self.screen.composed:
             self.screen.beat()
 
     @property
@@ -217,7 +219,7 @@ class ConsoleApp(App[None]):
         """Show a run in full."""
         self.model.watched = run_id
         await self.switch_mode("migrations")
-        if isinstance(self.screen, MigrationScreen):
+        if isinstance(self.screen, MigrationScreen) and self.screen.composed:
             await self.screen.choose(run_id)
 
     async def action_go(self, mode: str) -> None:
