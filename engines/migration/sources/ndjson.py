@@ -16,7 +16,7 @@ from typing import Any
 from streamconsole.engines.errors import Refused, SideLost
 from streamconsole.engines.migration.batch import ROW_SHOWN, Refuse
 from streamconsole.engines.migration.extended_json import Malformed, unwrap_row
-from streamconsole.engines.migration.json_lines import BadRow, has_long_number, parse
+from streamconsole.engines.migration.json_lines import BadRow, LineParser
 from streamconsole.engines.migration.sources.source import SourceFacts
 from streamconsole.engines.workspace.windows import Window
 
@@ -46,17 +46,16 @@ class NdjsonReader:
             refuse(0, None, f"the line has {window.hi - window.lo:,} bytes, at most {MAX_LINE:,} are read")
             return
         block = self.read(window.lo, window.hi)
-        long_numbers = has_long_number(block)
-        wrappers = b'"$' in block
+        parse = LineParser(block).parse
+        wrappers = b"$" in block and b'"$' in block
         for index, line in enumerate(block.split(b"\n")):
-            if not line or line.isspace():
-                continue
             try:
-                row = parse(line, careful=long_numbers and has_long_number(line))
+                row = parse(line)
                 if wrappers and b'"$' in line:
                     row = unwrap_row(row)
             except (BadRow, Malformed) as error:
-                refuse(index, None, str(error))
+                if line and not line.isspace():
+                    refuse(index, None, str(error))
                 continue
             yield index, row
 
@@ -163,22 +162,21 @@ class NdjsonSource:
         """Bytes and lines of the next window at the file's position, `most` bytes at most."""
         room = self._window_bytes if most is None else min(self._window_bytes, most)
         block = file.read(min(room, rows * self._line_bytes * 5 // 4 + 4096))
-        while True:
-            parts = block.split(b"\n", rows)
-            if len(parts) > rows:
-                length = len(block) - len(parts[-1])
-                self._line_bytes = max(16, length // rows)
-                return length, rows
+        lines, length = _find_lines(block, rows)
+        while lines < rows:
             more = file.read(room - len(block))
             if not more:
                 break
             block += more
-        lines = len(parts) - 1
+            lines, length = _find_lines(block, rows, lines, length)
+        if lines == rows:
+            self._line_bytes = max(16, length // rows)
+            return length, rows
         if len(block) < self._window_bytes:
             # The end of the file, or of the range asked for; the last line may lack its end.
-            return len(block), lines + bool(parts[-1])
+            return len(block), lines + (length < len(block))
         if lines:
-            return len(block) - len(parts[-1]), lines
+            return length, lines
         return len(block) + _rest_of_line(file), 1
 
     def _refuse_unreadable(self) -> None:
@@ -208,6 +206,14 @@ class NdjsonSource:
             if window is not None:
                 rows += [row for _, row in self.reader.rows(window, lambda _i, _c, reason: problems.append(reason))]
         return rows, problems[0] if problems else None
+
+
+def _find_lines(block: bytes, most: int, lines: int = 0, end: int = 0) -> tuple[int, int]:
+    """Whole lines at the start of a block, up to so many, and the bytes they have; `lines` in `end` are known."""
+    find = block.find
+    while lines < most and (after := find(b"\n", end) + 1):
+        lines, end = lines + 1, after
+    return lines, end
 
 
 def _rest_of_line(file: Any) -> int:

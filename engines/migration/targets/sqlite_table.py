@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import orjson
@@ -69,16 +70,24 @@ def change(connection: sqlite3.Connection, name: str, old: Schema, new: Schema) 
 def insert(
     connection: sqlite3.Connection, name: str, schema: Schema, rows: Sequence[Sequence[Any]]
 ) -> dict[int, tuple[str | None, str]]:
-    """Write rows; gives those that were refused, by position, with column and reason."""
-    columns = ", ".join(quote(column.name) for column in schema.columns)
-    marks = ", ".join("?" * len(schema.columns))
-    statement = f"INSERT INTO {quote(name)} ({columns}) VALUES ({marks})"
+    """Write rows; gives those that were refused, by position, with column and reason.
+
+    Args:
+        connection: in a transaction.
+        name: the table.
+        schema: its columns, in the order of the values.
+        rows: each holds the values of one row, or of several, one after the other.
+    """
+    width = len(schema.columns)
     connection.execute("SAVEPOINT rows")
     try:
-        connection.executemany(statement, rows)
+        # One statement for many rows: a third less work for SQLite, and fewer waits for the interpreter lock.
+        for size, alike in groupby(rows, len):
+            connection.executemany(_insert_statement(name, schema, size // width), alike)
     except (sqlite3.IntegrityError, sqlite3.DataError):
         connection.execute("ROLLBACK TO rows")
-        return _insert_one_by_one(connection, statement, schema, rows)
+        single = [each[at : at + width] for each in rows for at in range(0, len(each), width)]
+        return _insert_one_by_one(connection, _insert_statement(name, schema, 1), schema, single)
     finally:
         connection.execute("RELEASE rows")
     return {}
@@ -130,6 +139,12 @@ def dump(schema: Schema) -> str:
 def load(text: str) -> Schema:
     """The schema of JSON text."""
     return from_json(orjson.loads(text))
+
+
+def _insert_statement(name: str, schema: Schema, rows: int) -> str:
+    columns = ", ".join(quote(column.name) for column in schema.columns)
+    marks = f"({', '.join('?' * len(schema.columns))})"
+    return f"INSERT INTO {quote(name)} ({columns}) VALUES {', '.join([marks] * rows)}"
 
 
 def _create_statement(name: str, schema: Schema) -> str:

@@ -31,10 +31,22 @@ from streamconsole.engines.migration.columns import (
 from streamconsole.engines.migration.extended_json import iso
 from streamconsole.engines.migration.targets.json_rows import dump
 
+MIN_INT64, MAX_INT64 = -INT64, INT64 - 1
+
 Convert = Callable[[Any], Any]
+
+VALUES_TOGETHER = 900
+"""Values that one statement takes, at most: SQLite before 3.32 took 999."""
+
+ROWS_TOGETHER = 50
+"""Rows that one statement takes, at most; more of them gain nothing."""
 
 SHAPES_KEPT = 1_000
 """Shapes remembered; input with more of them (a new set of keys in each row) stays bounded."""
+
+
+_Shape = tuple[tuple[str, ...], tuple[type, ...]]
+"""Keys of a row, and the types of their values."""
 
 
 class TooWide(ValueError):
@@ -60,8 +72,9 @@ class TableRows:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What to do with rows of one shape: convert some values, then put them in the table's order."""
+    """What to do with rows of one shape: check and convert some values, then put them in the table's order."""
 
+    integers: tuple[int, ...]
     conversions: tuple[tuple[int, str, Convert], ...]
     arrange: Callable[[list[Any]], Any] | None
 
@@ -73,9 +86,10 @@ class TableNormalizer:
         self._schema = schema
         self._columns = schema.by_key()
         self._room = most_columns - len(schema.columns)
-        self._plans: dict[tuple[Any, ...], _Plan | None] = {}
+        self._plans: dict[_Shape, _Plan | None] = {}
         self._needs: dict[str, ColumnType] = {}
-        self._rows: list[Any] = []
+        self._last: tuple[_Shape | None, _Plan | None] = (None, None)
+        self._values: list[Any] = []
         self._indexes: list[int] = []
 
     def add(self, index: int, row: dict[str, Any]) -> None:
@@ -85,14 +99,21 @@ class TableNormalizer:
             Misfit: no column can hold one of its values.
         """
         values = [*row.values()]
-        shape = (*row, *map(type, values))
-        try:
-            plan = self._plans[shape]
-        except KeyError:
-            plan = self._plan(shape, row)
+        shape = (tuple(row), tuple(map(type, values)))
+        last, plan = self._last
+        if shape != last:
+            try:
+                plan = self._plans[shape]
+            except KeyError:
+                plan = self._plan(shape, row)
+            self._last = shape, plan
         if plan is None:
             self._widen_for(row)
             return
+        for position in plan.integers:
+            if not MIN_INT64 <= values[position] <= MAX_INT64:
+                self._widen_for(row)
+                return
         key = None
         try:
             for position, key, convert in plan.conversions:  # noqa: B007 - named in the misfit
@@ -104,9 +125,9 @@ class TableNormalizer:
             raise Misfit(key, str(misfit)) from None
         if plan.arrange is not None:
             values.append(None)
-            self._rows.append(plan.arrange(values))
+            self._values.extend(plan.arrange(values))
         else:
-            self._rows.append(values)
+            self._values.extend(values)
         self._indexes.append(index)
 
     def needs(self) -> Mapping[str, ColumnType]:
@@ -114,10 +135,16 @@ class TableNormalizer:
         return self._needs
 
     def payload(self) -> tuple[bytes, list[int]]:
-        """The rows in the order of the schema's columns, by `marshal`."""
-        return marshal.dumps(self._rows), self._indexes
+        """The rows by `marshal`, values in the order of the schema's columns, some rows to a list.
 
-    def _plan(self, shape: tuple[Any, ...], row: dict[str, Any]) -> _Plan | None:
+        One list per row would cost a third more to load, and to collect.
+        """
+        width = max(1, len(self._schema.columns))
+        step = width * max(1, min(ROWS_TOGETHER, VALUES_TOGETHER // width))
+        together = [self._values[at : at + step] for at in range(0, len(self._values), step)]
+        return marshal.dumps(together), self._indexes
+
+    def _plan(self, shape: _Shape, row: dict[str, Any]) -> _Plan | None:
         """The plan for a shape; None when the schema has no room for it yet."""
         missing = [key for key in self._schema.primary_key if row.get(key) is None]
         if missing:
@@ -128,7 +155,7 @@ class TableNormalizer:
         return plan
 
     def _work_out(self, row: dict[str, Any]) -> _Plan | None:
-        conversions = []
+        integers, conversions = [], []
         for position, (key, value) in enumerate(row.items()):
             column = self._columns.get(key)
             if column is None:
@@ -139,9 +166,11 @@ class TableNormalizer:
             if widen(column.type, kind) is not column.type:
                 return None
             convert = conversion(kind, column.type)
-            if convert is not None:
+            if convert is _checked_integer:
+                integers.append(position)
+            elif convert is not None:
                 conversions.append((position, key, convert))
-        return _Plan(tuple(conversions), self._arrangement(row))
+        return _Plan(tuple(integers), tuple(conversions), self._arrangement(row))
 
     def _arrangement(self, row: dict[str, Any]) -> Callable[[list[Any]], Any] | None:
         keys = list(row)
@@ -201,13 +230,13 @@ def _number_as_text(value: float) -> str:
     same as one that came later, or the result would depend on which window was first.
     """
     checked = _checked_float(value)
-    if checked.is_integer() and abs(checked) <= EXACT and repr(checked) != "-0.0":
+    if checked.is_integer() and abs(checked) <= EXACT:
         return str(int(checked))
     return repr(checked)
 
 
 def _json(value: Any) -> str:
-    return dump(value).decode()
+    return str(dump(value), "utf-8")
 
 
 def _checked_float(value: float) -> float:
@@ -217,7 +246,7 @@ def _checked_float(value: float) -> float:
 
 
 def _checked_integer(value: int) -> int:
-    if not -INT64 <= value < INT64:
+    if not MIN_INT64 <= value <= MAX_INT64:
         raise TooWide
     return value
 
