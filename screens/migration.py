@@ -176,6 +176,9 @@ class MigrationScreen(ConsoleScreen):
         keys, rows = await problems_of(self.model.workspace, view)
         self._troubled = {number for _, number in keys}
         self.problems_table.set_rows(keys, rows)
+        if not self.problems_table.has_focus:
+            # Who does not stand in the list wants to see the latest.
+            self.problems_table.action_move_to(0)
 
     def beat(self) -> None:
         view = self.chosen()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from time import monotonic
 
 from rich.text import Text
@@ -52,7 +53,7 @@ def run_row(view: RunView) -> Row:
         share(view),
         count(view.totals.rows_written),
         count(rows_a_second) if view.running else "",
-        span(eta) if eta is not None else "",
+        span(ceil(eta)) if eta is not None else "",
         count(view.totals.failed) if view.totals.failed else "",
         count(view.totals.rejects) if view.totals.rejects else "",
         "this console" if view.here else view.owner,
@@ -104,7 +105,7 @@ def _facts(view: RunView) -> list[tuple[str, bool]]:
     totals, eta = view.totals, view.eta()
     facts = [(share(view), True), (f"{totals.rows_written:,} rows", False)]
     if eta is not None:
-        facts.append((f"ETA {span(eta)}", False))
+        facts.append((f"ETA {span(ceil(eta))}", False))
     if view.running:
         facts.append((f"{view.workers} worker{'s' if view.workers != 1 else ''}", False))
     elif view.run.state is RunState.COMPLETED and view.run.finished_at and view.run.started_at:

@@ -60,7 +60,7 @@ def keys_for(view: RunView | None, planned: int) -> Keys:
         if view.totals.failed:
             yield "a", "Retry failed"
     if planned > 1 or (planned and (view is None or view.run.state is not RunState.PLANNED)):
-        yield "s", f"Start all {planned}"
+        yield "s", f"Start {planned} planned"
 
 
 def no_use(view: RunView, verb: Verb) -> str | None:

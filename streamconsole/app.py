@@ -53,7 +53,7 @@ class ConsoleApp(App[None]):
     TITLE = "Stream Console"
     ENABLE_COMMAND_PALETTE = False
     MODES: ClassVar = {"overview": OverviewScreen, "migrations": MigrationScreen, "welcome": WelcomeScreen}
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-normal"), (120, "-wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-normal"), (110, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-low"), (22, "-middle"), (36, "-tall")]  # noqa: RUF012
 
     BINDINGS: ClassVar[list[BindingType]] = [
