@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,7 +128,7 @@ class Summary:
 
 
 def _where(workspace: Path) -> str:
-    return "" if workspace == Path(DEFAULT_NAME).absolute() else f" --workspace {workspace}"
+    return "" if workspace == Path(DEFAULT_NAME).absolute() else f" --workspace {shlex.quote(str(workspace))}"
 
 
 async def summarise(workspace: Workspace, run_ids: Sequence[str], ended: Sequence[Ended] = ()) -> list[RunSummary]:

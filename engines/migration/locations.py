@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.settings import MigrationSettings
@@ -39,6 +39,8 @@ def source_of(settings: MigrationSettings) -> Source:
         if path.suffix.lower() in FILE_ENDINGS or path.is_dir() or not path.exists():
             return NdjsonSource(path, settings.window_rows, settings.window_bytes)
         raise Refused(f"source {path}: files that can be read end in {', '.join(FILE_ENDINGS)}")
+    if scheme == "sqlite":
+        raise Refused(f"source {url}: this version writes sqlite:// and does not read it; SOURCE comes before TARGET")
     raise Refused(_unknown("source", url, scheme, ["generate"], "a .ndjson file or generate://users?count=1000"))
 
 
@@ -57,15 +59,19 @@ def target_of(settings: MigrationSettings) -> Target:
         if path.suffix.lower() in FILE_ENDINGS or path.is_dir():
             return NdjsonTarget(path)
         if path.suffix.lower() in (".db", ".sqlite", ".sqlite3"):
-            raise Refused(f"target {url}: write it as sqlite:///{url}#table")
+            raise Refused(f"target {url}: write it as sqlite:///{quote(url, safe='/ ')}#table")
         raise Refused(f"target {path}: files that can be written end in {', '.join(FILE_ENDINGS)}")
+    if scheme == "generate":
+        raise Refused(f"target {url}: generate:// makes rows and takes none; SOURCE comes before TARGET")
     raise Refused(_unknown("target", url, scheme, ["sqlite"], "sqlite:///shop.db#customers or a .ndjson file"))
 
 
 def name_of(settings: MigrationSettings) -> str:
     """What a migration is called unless its runbook says so: the table or file it fills."""
+    if _scheme(settings.target) in ("", "file"):
+        return _path(settings.target).name.split(".")[0] or "migration"
     location, _, table = settings.target.partition("#")
-    return table or Path(urlsplit(location).path or location).name.split(".")[0] or "migration"
+    return unquote(table) or Path(urlsplit(location).path or location).name.split(".")[0] or "migration"
 
 
 def absolute(url: str, folder: Path) -> str:
@@ -79,7 +85,8 @@ def absolute(url: str, folder: Path) -> str:
     path = location.split("://", 1)[1]
     if not path.startswith("/") or path == "/":
         return url
-    return f"sqlite:///{(folder / Path(path[1:]).expanduser()).absolute()}{mark}{table}"
+    # The path given is part of a URL already; the folder is not: # and % in its name mean nothing.
+    return f"sqlite:///{Path(quote(str(folder.absolute()), safe='/ ')) / Path(path[1:]).expanduser()}{mark}{table}"
 
 
 def _scheme(url: str) -> str:
@@ -91,14 +98,17 @@ def _path(url: str) -> Path:
     bare = url.removeprefix("file://")
     # A fragment has no meaning for a file, but # may stand in a file's name.
     path = Path(bare).expanduser()
-    if not path.exists() and "#" in bare:
-        path = Path(bare.partition("#")[0]).expanduser()
+    if "#" in path.name and path.suffix.lower() not in FILE_ENDINGS and not path.exists():
+        path = path.with_name(path.name.partition("#")[0] or path.name)
     return path.absolute()
 
 
 def _sqlite(url: str) -> SqliteTarget:
     location, _, table = url.partition("#")
-    path = unquote(location.split("://", 1)[1].split("?")[0])
+    path, _, query = location.split("://", 1)[1].partition("?")
+    if query:
+        raise Refused(f"target {mask(url)}: ?{mask(query)} is not known; a ? in a file's name is written %3F")
+    path = unquote(path)
     if not path.startswith("/") or path == "/":
         raise Refused(f"target {url}: write sqlite:///relative/path.db#table or sqlite:////absolute/path.db#table")
     if not table:
