@@ -51,7 +51,7 @@ class HelpScreen(ModalScreen[None]):
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
     HelpScreen > VerticalScroll {
-        width: 66; max-width: 96%; height: auto; max-height: 94%;
+        width: 66; max-width: 96%; height: auto; max-height: 94%; scrollbar-size-vertical: 1;
         border: round $accent; padding: 0 2; background: $surface;
     }
     HelpScreen KeyLine { dock: bottom; }

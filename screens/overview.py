@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Grid
+from textual.containers import Grid, Vertical
 from textual.widgets import Static
 
 from streamconsole.engines.states import EngineKind
@@ -35,11 +35,13 @@ class OverviewScreen(ConsoleScreen):
     DEFAULT_CSS = """
     OverviewScreen Grid { grid-size: 1 4; grid-rows: 1fr 2 2 2; height: 1fr; }
     OverviewScreen.-wide Grid { grid-size: 2 3; grid-rows: 1fr; grid-columns: 3fr 1fr; grid-gutter: 0 1; }
-    OverviewScreen.-wide #migrations { row-span: 3; }
+    OverviewScreen.-wide #work { row-span: 3; }
     OverviewScreen #about { height: 2; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     OverviewScreen #migrations { border: round $primary; border-title-color: $foreground; }
     OverviewScreen #migrations:focus { border: round $accent; }
-    OverviewScreen .panel { border-top: solid $border-blurred; padding: 0 1; color: $text-muted; height: 1fr; }
+    OverviewScreen .panel { border-top: solid $border-blurred; padding: 0 1; color: $text-muted; height: 1fr;
+        border-title-color: $text-muted;
+    }
     OverviewScreen.-wide .panel { border: round $border-blurred; }
     """
 
@@ -51,12 +53,13 @@ class OverviewScreen(ConsoleScreen):
         with Grid():
             table = LiveTable(RUN_COLUMNS, id="migrations", empty=NO_RUNS)
             table.border_title = "Migrations"
-            yield table
+            with Vertical(id="work"):
+                yield table
+                yield Static(id="about", markup=False)
             for name, (title, text) in NOT_YET.items():
                 panel = Static(text, classes="panel", id=name, markup=False)
                 panel.border_title = title
                 yield panel
-        yield Static(id="about", markup=False)
 
     @property
     def table(self) -> LiveTable:
@@ -83,7 +86,10 @@ class OverviewScreen(ConsoleScreen):
         if self.table.shown_keys() == shown:
             self._show(set(shown))
         else:
+            new = not self.table.row_count
             self.table.set_rows(shown, [run_row(self.model.runs[run_id]) for run_id in shown])
+            if new and self.model.watched is not None:
+                self.table.move_cursor(self.model.watched)
 
     def beat(self) -> None:
         self._show({run_id for run_id, view in self.model.runs.items() if view.running})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import NamedTuple
 
 from streamconsole.engines.states import FINISHED_RUNS, RunState, WindowState
@@ -121,6 +122,7 @@ class RunView:
         if state is not self.run.state:
             # A pause is no part of a rate.
             self._samples.clear()
+            self.sample(monotonic())
         self.run = replace(self.run, state=state, reason=reason, started_at=self.run.started_at or int(at * 1000))
 
     def sample(self, now: float) -> None:
