@@ -122,7 +122,7 @@ def test_a_runbook_is_shown_as_planned_and_started_by_key(console: Open, workspa
     screen = console()
     screen.wait_until(lambda: screen.text.count("○ planned") == 2, "two planned runs")
     screen.wait_for("r Start")
-    screen.wait_for("s Start all 2")
+    screen.wait_for("s Start 2 planned")
     assert workspace.windows == {}
     screen.keys("r")
     screen.wait_until(lambda: screen.text.count("✓ completed") == 1, "one of them done")
