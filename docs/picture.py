@@ -11,28 +11,25 @@ import json
 import os
 import random
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-
-FAILING = {21: 3, 77: 3, 250: 2}
-"""Windows that fail, and how often: the first two for good, the last one is being retried in the picture."""
-
-# Read once, when the engine is imported.
-os.environ["STREAMCONSOLE_FAULTS"] = ";".join(f"fail@window.start:{at}*{times}" for at, times in FAILING.items())
+from unittest.mock import patch
 
 import resvg_py
 
 from streamconsole.app import ConsoleApp
 from streamconsole.engines.migration.planning import plan
 from streamconsole.engines.migration.settings import MigrationSettings
-from streamconsole.engines.workspace import runs
 from streamconsole.headless import Work
 from streamconsole.runbook import ConsoleSettings
 from streamconsole.screens.views import RunView
 from streamconsole.session import Session, open_session
 
-HERE = Path(__file__).parent
+FAILING = {21: 3, 77: 3, 250: 2}
+"""Windows that fail, and how often: the first two for good, the last one is being retried in the picture."""
+
+HERE = Path(__file__).absolute().parent
 FOLDER = Path(tempfile.gettempdir()) / "nightly"
 SIZE = (112, 32)
 ROWS = 450_000
@@ -67,7 +64,9 @@ async def drawn() -> str:
         run = await planned(session, "customers", "customers.ndjson", target, window_rows=1000, retry=retry)
         app = ConsoleApp(session, ConsoleSettings(theme="console-dark"), [Work(run)], start=True)
         async with app.run_test(size=SIZE) as pilot:
-            await until(lambda: worth_a_picture(app.model.runs.get(run)))
+            async with asyncio.timeout(60):
+                while not worth_a_picture(app.model.runs.get(run)):
+                    await pilot.pause(0.02)
             await pilot.pause(0.2)
             picture = app.export_screenshot(title="streamconsole nightly.toml")
             await session.supervisor.drain(30)
@@ -82,22 +81,21 @@ def worth_a_picture(view: RunView | None) -> bool:
     return states.count("failed") == 2 and {"pending", "running", "retrying", "completed"} <= set(states)
 
 
-async def until(met: Callable[[], bool]) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(60):
-        while not met():
-            await asyncio.sleep(0.02)
-
-
 def main() -> None:
     """Draw, and write both files."""
+    if "STREAMCONSOLE_FAULTS" not in os.environ:
+        # The engine reads it once, when it is imported.
+        os.environ["STREAMCONSOLE_FAULTS"] = ";".join(
+            f"fail@window.start:{at}*{times}" for at, times in FAILING.items()
+        )
+        os.execv(sys.executable, [sys.executable, __file__])
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     os.chdir(FOLDER)
-    # Ids of runs are random; in a picture they had better stay.
-    runs.secrets = random.Random(5)  # type: ignore[assignment]
     try:
-        svg = asyncio.run(drawn())
+        # Ids of runs are random; in a picture they had better stay.
+        with patch("secrets.choice", random.Random(5).choice):
+            svg = asyncio.run(drawn())
     finally:
         os.chdir(HERE)
         shutil.rmtree(FOLDER, ignore_errors=True)
