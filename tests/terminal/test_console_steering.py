@@ -37,7 +37,7 @@ def test_paused_means_that_nothing_new_starts(console: Open, workspace: Workspac
     assert workspace.runs("show").code == 0
     assert workspace.committed == done
     assert "running" not in workspace.windows
-    assert workspace.windows["pending"] > 0
+    assert done < LONG / 20, "there is more to do"
     assert workspace.state == "paused"
     screen.wait_for("p Resume")
     screen.keys("p")
