@@ -24,10 +24,12 @@ class Work:
     Args:
         run: its id.
         retry_failed: do its failed windows again, too.
+        done: it has come to its end already: it only counts in the summary.
     """
 
     run: str
     retry_failed: bool = False
+    done: bool = False
 
 
 class Stopper:
@@ -102,6 +104,9 @@ async def work(session: Session, todo: Sequence[Work], reporter: Reporter, *, wi
         for each in todo:
             if stopper.stopping:
                 break
+            if each.done:
+                reporter.say(f"{each.run}: done already, left as it is")
+                continue
             ended.append(await _one(session, each, stopper))
     summary = Summary(await summarise(session.workspace, [each.run for each in todo], ended))
     summary.stopped_by = stopper.signal

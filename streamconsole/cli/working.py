@@ -110,7 +110,11 @@ async def runs_of(session: Session, todo: Todo) -> list[Work]:
     """
     if todo.resume is not None or todo.retry is not None:
         return [await _existing(session, todo.resume or todo.retry or "", retry=todo.retry is not None)]
-    found = [await _known_or_plan(session, name, settings, todo) for name, settings in todo.migrations]
+    gone_on_with = not todo.always_new and await _is_unfinished(session, todo)
+    found = [
+        await _known_or_plan(session, name, settings, todo, keep_finished=gone_on_with)
+        for name, settings in todo.migrations
+    ]
     return [await _work(session, each) for each in found]
 
 
@@ -126,7 +130,7 @@ async def runs_to_show(session: Session, todo: Todo, *, plan_new: bool = True) -
     """
     work, problems = [], []
     for name, settings in todo.migrations:
-        known = await session.workspace.read(runs.newest_like, EngineKind.MIGRATION, name, spec_of(settings))
+        known = await _newest(session, name, settings) if name is not None else None
         if not plan_new:
             work += [Work(known.id)] if known else []
             continue
@@ -152,20 +156,33 @@ async def _existing(session: Session, run_id: str, *, retry: bool) -> Work:
     return Work(run.id, retry_failed=retry)
 
 
-async def _known_or_plan(session: Session, name: str | None, settings: MigrationSettings, todo: Todo) -> Run | Plan:
-    """The unfinished run of these settings, or a new plan."""
+async def _is_unfinished(session: Session, todo: Todo) -> bool:
+    """Whether a runbook was begun and did not come to its end: then what is done in it is not done again."""
+    known = [await _newest(session, name, settings) for name, settings in todo.migrations if name is not None]
+    return any(run is not None and run.state not in FINISHED_RUNS for run in known)
+
+
+async def _newest(session: Session, name: str, settings: MigrationSettings) -> Run | None:
+    return await session.workspace.read(runs.newest_like, EngineKind.MIGRATION, name, spec_of(settings))
+
+
+async def _known_or_plan(
+    session: Session, name: str | None, settings: MigrationSettings, todo: Todo, *, keep_finished: bool = False
+) -> Run | Plan:
+    """The unfinished run of these settings (with `keep_finished` a finished one, too), or a new plan."""
     if not todo.always_new and name is not None:
-        known = await session.workspace.read(runs.newest_like, EngineKind.MIGRATION, name, spec_of(settings))
+        known = await _newest(session, name, settings)
         if known is not None and known.state is RunState.PLANNED:
             # It never began, and its source may have changed since: plan it anew.
             await session.workspace.write(runs.remove, known.id)
-        elif known is not None and known.state not in FINISHED_RUNS:
+        elif known is not None and (keep_finished or known.state not in FINISHED_RUNS):
             return known
     return await asyncio.to_thread(plan, settings, name)
 
 
 async def _work(session: Session, each: Run | Plan) -> Work:
-    return Work((each if isinstance(each, Run) else await session.migration.create(each)).id)
+    run = each if isinstance(each, Run) else await session.migration.create(each)
+    return Work(run.id, done=run.state in FINISHED_RUNS)
 
 
 def spec_of(settings: MigrationSettings) -> dict[str, Any]:

@@ -87,3 +87,25 @@ def test_an_unfinished_run_is_gone_on_with(call: Call) -> None:
     assert len(rows()) == 20
     for line in again.out.splitlines():
         json.loads(line)
+
+
+def test_a_runbook_that_was_cut_short_goes_on_and_does_nothing_twice(call: Call) -> None:
+    users = MIGRATION.replace("orders", "users").replace("#t", "#u") + "window_rows = 5\n"
+    Path("rows.ndjson").write_text('{"id": 1}\nnot JSON\n')
+    odd = '[[migration]]\nname = "odd"\nsource = "rows.ndjson"\ntarget = "sqlite:///t.db#odd"\nmax_rejects = 0\n'
+    write(MIGRATION + odd + users)
+    first = call("book.toml", "--json")
+    assert [each["status"] for each in first.summary["runs"]] == ["completed", "paused", "completed"]
+    again = call("book.toml", "--json")
+    assert again.code == 1, again
+    assert [each["run"] for each in again.summary["runs"]] == [each["run"] for each in first.summary["runs"]]
+    assert len(rows()) == len(rows(statement="SELECT * FROM u")) == 20
+
+
+def test_a_runbook_that_is_done_is_refused_as_long_as_its_targets_hold_rows(call: Call) -> None:
+    write(MIGRATION)
+    assert call("book.toml", "--no-ui").code == 0
+    assert_refused(call("book.toml", "--no-ui"), "holds rows already")
+    Path("t.db").unlink()
+    assert call("book.toml", "--no-ui").code == 0
+    assert len(rows()) == 20
