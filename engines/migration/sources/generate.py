@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from streamconsole.engines.migration.batch import ROW_SHOWN, Refuse
+from streamconsole.engines.migration.batch import ROW_SHOWN, NotAlike, Refuse
 from streamconsole.engines.migration.sources.source import SourceFacts
 from streamconsole.engines.workspace.windows import Window
 
@@ -119,6 +119,10 @@ class GenerateReader:
                 row = make(number, random)
                 if number >= window.lo:
                     yield number - window.lo, row
+
+    def alike(self, window: Window) -> Iterator[list[dict[str, Any]]]:
+        """Rows are made one by one."""
+        raise NotAlike
 
     def locate(self, window: Window, indexes: set[int]) -> dict[int, tuple[int, str]]:
         """Number and JSON text of some rows of a range."""

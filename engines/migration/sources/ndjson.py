@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from streamconsole.engines.errors import Refused, SideLost
-from streamconsole.engines.migration.batch import ROW_SHOWN, Refuse
+from streamconsole.engines.migration.batch import ROW_SHOWN, NotAlike, Refuse
 from streamconsole.engines.migration.extended_json import Malformed, unwrap_row
-from streamconsole.engines.migration.json_lines import BadRow, LineParser
+from streamconsole.engines.migration.json_lines import BadRow, LineParser, parse_all
 from streamconsole.engines.migration.sources.source import SourceFacts
 from streamconsole.engines.workspace.windows import Window
 
@@ -58,6 +58,15 @@ class NdjsonReader:
                     refuse(index, None, str(error))
                 continue
             yield index, row
+
+    def alike(self, window: Window) -> Iterator[list[dict[str, Any]]]:
+        """The rows of a window, when every line is plain JSON without anything odd."""
+        if window.hi - window.lo > MAX_LINE:
+            raise NotAlike
+        block = self.read(window.lo, window.hi)
+        if b"$" in block and b'"$' in block:
+            raise NotAlike
+        return parse_all(block)
 
     def locate(self, window: Window, indexes: set[int]) -> dict[int, tuple[int, str]]:
         """Offset and raw text of some lines of a window."""

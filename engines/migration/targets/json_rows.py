@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from streamconsole.engines.migration.batch import Misfit
+from streamconsole.engines.migration.batch import Misfit, NotAlike
 from streamconsole.engines.migration.columns import ColumnType
 from streamconsole.engines.migration.extended_json import iso
 
@@ -40,6 +40,15 @@ class JsonNormalizer:
         """Fit one row."""
         self._lines.append(dump(_with_extended_floats(row)))
         self._indexes.append(index)
+
+    def add_alike(self, rows: list[dict[str, Any]]) -> None:
+        """Fit many rows."""
+        first = len(self._lines)
+        try:
+            self._lines.extend(map(dump, rows))
+        except Misfit:
+            raise NotAlike from None
+        self._indexes.extend(range(first, first + len(rows)))
 
     def needs(self) -> Mapping[str, ColumnType]:
         """Never anything: a line takes any row."""

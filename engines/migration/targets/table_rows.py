@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import base64
 import marshal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from streamconsole.engines.migration.batch import Misfit
+from streamconsole.engines.migration.batch import Misfit, NotAlike
 from streamconsole.engines.migration.columns import (
     EXACT,
     INT64,
     NUMBERS,
     TYPE_OF,
+    Column,
     ColumnType,
     Schema,
     type_of,
@@ -130,6 +132,46 @@ class TableNormalizer:
             self._values.extend(values)
         self._indexes.append(index)
 
+    def add_alike(self, rows: list[dict[str, Any]]) -> None:
+        """Fit rows of the same keys column by column."""
+        if len(set(map(tuple, rows))) != 1:
+            raise NotAlike
+        found = dict(zip(rows[0], zip(*map(dict.values, rows), strict=True), strict=True))
+        if not found.keys() <= self._columns.keys():
+            raise NotAlike
+        try:
+            columns = [self._whole_column(column, found.get(column.key), len(rows)) for column in self._schema.columns]
+        except (TooWide, Misfit):
+            raise NotAlike from None
+        self._values.extend(chain.from_iterable(zip(*columns, strict=True)))
+        self._indexes.extend(range(len(self._indexes), len(self._indexes) + len(rows)))
+
+    def _whole_column(self, column: Column, values: tuple[Any, ...] | None, count: int) -> Sequence[Any]:
+        """A column's values as the table takes them.
+
+        Raises:
+            TooWide, Misfit: one of them needs a closer look.
+        """
+        kinds = set(map(type, values)) if values is not None else {type(None)}
+        nulls = type(None) in kinds
+        kinds.discard(type(None))
+        if len(kinds) > 1 or (nulls and column.key in self._schema.primary_key):
+            raise TooWide
+        if values is None or not kinds:
+            return (None,) * count
+        kind = TYPE_OF.get(kinds.pop(), ColumnType.TEXT)
+        if widen(column.type, kind) is not column.type:
+            raise TooWide
+        convert = conversion(kind, column.type)
+        if convert is _checked_integer:
+            present = [value for value in values if value is not None] if nulls else values
+            if min(present) < MIN_INT64 or max(present) > MAX_INT64:
+                raise TooWide
+            return values
+        if convert is None:
+            return values
+        return [value if value is None else convert(value) for value in values]
+
     def needs(self) -> Mapping[str, ColumnType]:
         """The type each key needs, for keys whose column is missing or too narrow."""
         return self._needs
@@ -142,7 +184,8 @@ class TableNormalizer:
         width = max(1, len(self._schema.columns))
         step = width * max(1, min(ROWS_TOGETHER, VALUES_TOGETHER // width))
         together = [self._values[at : at + step] for at in range(0, len(self._values), step)]
-        return marshal.dumps(together), self._indexes
+        # Version 2 does not look for objects that occur twice, which costs more than it saves.
+        return marshal.dumps(together, 2), self._indexes
 
     def _plan(self, shape: _Shape, row: dict[str, Any]) -> _Plan | None:
         """The plan for a shape; None when the schema has no room for it yet."""
