@@ -11,8 +11,6 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import orjson
-
 from streamconsole.engines.bus import Event
 from streamconsole.engines.migration.events import (
     RunCancelled,
@@ -27,7 +25,9 @@ from streamconsole.engines.migration.events import (
 )
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.text import clean
+from streamconsole.json_line import json_line
 from streamconsole.summary import Summary
+from streamconsole.wording import counted
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -91,7 +91,7 @@ class JsonReporter(_Quiet):
 
     @staticmethod
     def _print(line: dict[str, Any]) -> None:
-        sys.stdout.write(orjson.dumps(line).decode() + "\n")
+        sys.stdout.write(json_line(line))
         sys.stdout.flush()
 
 
@@ -190,7 +190,7 @@ def sentence(event: Event) -> str | None:
     """An event in the operator's words; None when it is not worth a line."""
     match event:
         case RunStarted():
-            return f"{event.source} → {event.target}, {event.workers} workers"
+            return f"{event.source} → {event.target}, {counted(event.workers, 'worker')}"
         case RunPaused() | RunCancelled():
             return f"{'paused' if isinstance(event, RunPaused) else 'cancelled'} {event.reason}"
         case RunResumed():
@@ -198,7 +198,8 @@ def sentence(event: Event) -> str | None:
         case RunFailed():
             return f"stopped, the {event.side} is lost: {event.reason}"
         case RunCompleted():
-            return f"completed: {event.rows:,} rows, {event.failed:,} windows failed, {event.rejects:,} rows refused"
+            done = f"completed: {counted(event.rows, 'row')}, {counted(event.failed, 'window')} failed"
+            return f"{done}, {counted(event.rejects, 'row')} refused"
         case WindowRetried():
             return (
                 f"window {event.window} failed (attempt {event.attempt}), again in {event.pause:.1f} s: {event.message}"

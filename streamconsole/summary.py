@@ -17,6 +17,7 @@ from streamconsole.engines.workspace import Workspace, runs, windows
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.windows import Totals
 from streamconsole.engines.workspace.workspace import DEFAULT_NAME
+from streamconsole.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,14 @@ class RunSummary:
     def sentence(self) -> str:
         """One line for the operator."""
         totals, run = self.totals, self.run
-        parts = [f"{run.id} {run.state}: {totals.rows_written:,} rows in {totals.completed:,} windows"]
+        moved = f"{counted(totals.rows_written, 'row')} in {counted(totals.completed, 'window')}"
+        parts = [f"{run.id} {run.state}: {moved}"]
         if totals.failed:
-            parts.append(f"{totals.failed:,} windows failed (`streamconsole runs retry {run.id}{self.where}`)")
+            parts.append(f"{counted(totals.failed, 'window')} failed (`streamconsole runs retry {run.id}{self.where}`)")
         if totals.rejects:
-            parts.append(f"{totals.rejects:,} rows refused (`streamconsole runs rejects {run.id}{self.where}`)")
+            parts.append(
+                f"{counted(totals.rejects, 'row')} refused (`streamconsole runs rejects {run.id}{self.where}`)"
+            )
         if run.state in (RunState.PAUSED, RunState.FAILURE, RunState.RUNNING):
             reason = f"{run.reason}: " if run.reason else ""
             parts.append(f"{reason}resume with `streamconsole runs resume {run.id}{self.where}`")

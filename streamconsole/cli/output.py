@@ -7,16 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.text import clean
+from streamconsole.json_line import json_line
 
 
 def print_json(values: Iterable[Mapping[str, Any]]) -> None:
     """One object a line, on stdout."""
     for value in values:
-        sys.stdout.write(orjson.dumps(value).decode() + "\n")
+        sys.stdout.write(json_line(value))
     sys.stdout.flush()
 
 
