@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -45,7 +45,7 @@ class Finding:
     serious: bool = True
 
 
-@click.command()
+@click.command(short_help="Check a RUNBOOK, both its sides, the workspace and the terminal.")
 @click.argument("runbook", required=False)
 @common
 @click.pass_context
@@ -85,11 +85,14 @@ def _workspace(url: str) -> Finding:
     async def open_and_close() -> None:
         await (await Workspace.open(url)).close()
 
-    def look() -> None:
-        if path_of(url).exists():
+    def look() -> bool:
+        present = path_of(url).exists()
+        if present:
             asyncio.run(open_and_close())
+        return present
 
-    return _try(f"workspace {url}", look, "can be used")[1]
+    present, finding = _try(f"workspace {url}", look, "can be used")
+    return finding if present is not False else replace(finding, text="not there yet: made when work begins")
 
 
 def _migrations(book: Runbook) -> Iterator[Finding]:

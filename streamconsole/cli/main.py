@@ -93,6 +93,9 @@ def run(arguments: Sequence[str]) -> int:
         return leave.exit_code
     except click.Abort:
         return exit_codes.stopped_by(2)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)  # noqa: T201
+        return exit_codes.REFUSED
     except click.ClickException as error:
         return _say(error.format_message(), exit_codes.REFUSED)
     except Refused as error:

@@ -64,7 +64,8 @@ def migrate(
             raise click.UsageError("--resume goes without SOURCE and TARGET: the run knows them", context)
         return work_on(asked, asked.workspace_beside(Path.cwd()), Todo(resume=resume))
     if not source or not target:
-        raise click.UsageError("name SOURCE and TARGET, or a run to --resume", context)
+        example = "for example customers.json sqlite:///shop.db#customers"
+        raise click.UsageError(f"name SOURCE and TARGET, {example}; or a run to --resume", context)
     name = options.pop("name")
     settings = _settings(source, target, options)
     return work_on(asked, asked.workspace_beside(Path.cwd()), Todo(migrations=((name, settings),), always_new=True))
@@ -94,7 +95,7 @@ def _settings(source: str, target: str, options: dict[str, Any]) -> MigrationSet
 def _windows(text: str) -> tuple[tuple[int, int, int], ...]:
     """Ranges from a list on the command line or from a file of history."""
     path = Path(text)
-    if path.exists():
+    if text and path.exists():
         return _windows_of_file(path)
     ranges = []
     for part in filter(None, text.split(",")):
@@ -102,6 +103,8 @@ def _windows(text: str) -> tuple[tuple[int, int, int], ...]:
         if not dash or not lo.isdigit() or not hi.isdigit() or int(hi) <= int(lo):
             raise Refused(f"--windows {part!r}: write LO-HI with LO below HI, or name a file of `runs history --json`")
         ranges.append((int(lo), int(hi), 0))
+    if not ranges:
+        raise Refused("--windows names no range: write LO-HI, or name a file of `runs history --json`")
     return tuple(ranges)
 
 

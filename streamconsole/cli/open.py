@@ -10,7 +10,7 @@ from streamconsole.cli.options import common, given
 from streamconsole.engines.errors import Refused
 
 
-@click.command("open")
+@click.command("open", short_help="Open the console on a RUNBOOK, or on the workspace alone.")
 @click.argument("runbook", required=False)
 @common
 @click.pass_context

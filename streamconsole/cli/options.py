@@ -101,7 +101,12 @@ def common(command: F) -> F:
             callback=_keep("drain_timeout"),
             help="How long active units may take to finish when the program is told to end.  [default: 30s]",
         ),
-        click.option("--theme", expose_value=False, callback=_keep("theme"), help="Theme of the console."),
+        click.option(
+            "--theme",
+            expose_value=False,
+            callback=_keep("theme"),
+            help="console-dark, console-light, terminal or contrast.",
+        ),
         click.option(
             "--read-only", is_flag=True, expose_value=False, callback=_keep("read_only"), help="Show; change nothing."
         ),

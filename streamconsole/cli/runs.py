@@ -13,6 +13,8 @@ from streamconsole import exit_codes
 from streamconsole.cli.options import Common, common, given
 from streamconsole.cli.output import moment, print_json, print_table, say
 from streamconsole.engines.errors import Refused
+from streamconsole.engines.secrets import mask
+from streamconsole.wording import counted
 
 if TYPE_CHECKING:
     from streamconsole.engines.control import Command, Outcome
@@ -22,6 +24,7 @@ T = TypeVar("T")
 
 
 @click.group("runs")
+@common
 def runs_group() -> None:
     """List, show and steer runs."""
 
@@ -78,7 +81,8 @@ def show(context: click.Context, run: str) -> None:
 
     summary, owner, failures = _look(context, collect)
     if given(context).json:
-        about = {"spec": summary.run.spec, "plan": summary.run.plan, "owner": str(owner) if owner else None}
+        sides = {side: mask(str(summary.run.spec.get(side, ""))) for side in ("source", "target")}
+        about = {"spec": summary.run.spec | sides, "plan": summary.run.plan, "owner": str(owner) if owner else None}
         print_json([summary.as_json() | about | {"failures": failures}])
         return
     say(summary.sentence())
@@ -102,7 +106,7 @@ def _facts(summary: Any, owner: Any) -> list[tuple[str, str]]:
     return facts + ([("renamed", ", ".join(renamed))] if renamed else [])
 
 
-@runs_group.command("history")
+@runs_group.command("history", short_help="Every window of a run with its outcome.")
 @click.argument("run")
 @common
 @click.pass_context
@@ -141,8 +145,8 @@ def list_rejects(context: click.Context, run: str, limit: int | None) -> None:
     print_table([name.upper() for name in names], [[reject[name] for name in names] for reject in found])
 
 
-@runs_group.command("prune")
-@click.argument("runs", nargs=-1)
+@runs_group.command("prune", short_help="Remove what is kept about finished runs.")
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
 @click.option("--older-than", metavar="DAYS", type=click.FloatRange(0), help="Finished runs older than so many days.")
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
 @common
@@ -161,7 +165,8 @@ def prune(context: click.Context, runs: tuple[str, ...], older_than: float | Non
     if given(context).json:
         print_json([{"event": "pruned", "dry_run": dry_run, "runs": gone}])
         return
-    say(f"{'would remove' if dry_run else 'removed'} {len(gone)} runs{': ' if gone else ''}{', '.join(gone)}")
+    done = "would remove" if dry_run else "removed"
+    say(f"{done} {counted(len(gone), 'run')}{': ' if gone else ''}{', '.join(gone)}")
 
 
 def _steering(verb: str, explanation: str, *, unit: bool = False) -> None:
@@ -238,8 +243,12 @@ def _look(context: click.Context, collect: Callable[[Workspace], Awaitable[T]]) 
     from streamconsole.engines.workspace.workspace import path_of
 
     url = given(context).workspace_beside(Path.cwd())
-    if not path_of(url).exists():
-        raise Refused(f"there is no workspace {url} yet: name one with --workspace, or start with `streamconsole demo`")
+    path = path_of(url)
+    if not path.exists():
+        raise Refused(
+            f"there is no workspace {path}: name one with --workspace, go to the folder that has .streamconsole, "
+            "or make one with `streamconsole migrate SOURCE TARGET`"
+        )
 
     async def opened() -> T:
         workspace = await Workspace.open(url)

@@ -12,6 +12,7 @@ from streamconsole.engines.errors import Refused
 
 
 @click.group("workspace")
+@common
 def workspace_group() -> None:
     """Look after the durable state."""
 
