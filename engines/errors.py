@@ -4,8 +4,7 @@
     ├── Refused          before the first write: usage, configuration, unreadable input (exit 2)
     │   └── Held         somebody else owns the run or the workspace
     ├── SideLost         a whole side is gone in mid-run; committed units stay (exit 3)
-    ├── StaleEpoch       a newer owner has taken the run over; this one must stop
-    └── Stopped          the operator ended the run (cancel, --max-rejects)
+    └── StaleEpoch       a newer owner has taken the run over; this one must stop
 
 Everything else that escapes an engine is a programming error and is reported as one.
 """
@@ -44,7 +43,3 @@ class SideLost(StreamConsoleError):
 
 class StaleEpoch(StreamConsoleError):
     """A newer owner has taken the run over; nothing of ours was written."""
-
-
-class Stopped(StreamConsoleError):
-    """The run was ended on purpose before its source was dry."""

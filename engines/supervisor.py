@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from streamconsole.engines import private_files
 from streamconsole.engines.bus import Bus
 from streamconsole.engines.control import Command, Engine, Leftover, Outcome, Snapshot, Verb
 from streamconsole.engines.errors import Refused, SideLost, StreamConsoleError
@@ -260,10 +261,6 @@ def sender() -> str:
 def _report(workspace: Path, run: Run, error: BaseException) -> str:
     path = workspace.with_name(f"error-{run.id}.log")
     text = mask("".join(traceback.format_exception(error)))
-    with suppress(OSError), open(path, "a", opener=_private) as file:
-        file.write(text)
+    with suppress(OSError):
+        private_files.append(path, text)
     return f"run {run.id} stopped by an error of this program ({type(error).__name__}): details in {path}"
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
