@@ -210,6 +210,11 @@ async def _command(workspace: Workspace, verb: str, run: str, window: str | None
     found = await workspace.read(runs.get, run)
     command = Command(found.id, Verb(verb), window)
     owner = await workspace.read(runs.owner_of, found.id, workspace.locks)
+    if owner is None and window is not None:
+        raise Refused(
+            f"nobody works on run {found.id}, and one window alone is done again only while somebody does: "
+            "leave out --window to do all failed ones"
+        )
     if owner is None and command.verb in (Verb.RESUME, Verb.RETRY):
         return None
     sent = await workspace.write(commands.send, command.run, command.unit, command.verb, {}, sender())

@@ -40,3 +40,11 @@ def test_one_is_not_many(call: Call) -> None:
     result = call("migrate", "generate://orders?count=1", "o.ndjson", "--workers", "1", "--workspace", "w.db")
     assert "1 worker\n" in result.err
     assert "1 row in 1 window, " in result.out
+
+
+def test_one_window_of_a_run_that_nobody_has_is_not_taken_for_all(call: Call) -> None:
+    assert call("migrate", "generate://orders?count=5", "o.ndjson", "--workspace", "w.db").code == 0
+    result = call("runs", "retry", "o", "--window", "1", "--workspace", "w.db")
+    assert result.code == 2
+    assert "leave out --window" in result.err
+    assert len(result.err.splitlines()) == 1
