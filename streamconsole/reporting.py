@@ -192,7 +192,8 @@ def sentence(event: Event) -> str | None:
         case RunStarted():
             return f"{event.source} → {event.target}, {counted(event.workers, 'worker')}"
         case RunPaused() | RunCancelled():
-            return f"{'paused' if isinstance(event, RunPaused) else 'cancelled'} {event.reason}"
+            # A reason may be a sentence of its own (`stopped by an operator`).
+            return f"paused {event.reason}" if event.reason.startswith("by ") else event.reason
         case RunResumed():
             return "resumed"
         case RunFailed():
