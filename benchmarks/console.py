@@ -53,7 +53,7 @@ def _on_a_terminal(command: list[str], folder: Path) -> None:
     pid, master = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm-256color"
-        os.execv(command[0], command)  # noqa: S606 - our own program
+        os.execv(command[0], command)
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     threading.Thread(target=_read_all, args=(master,), daemon=True).start()
     began = monotonic()
@@ -68,7 +68,9 @@ def _on_a_terminal(command: list[str], folder: Path) -> None:
 
 def _runs(folder: Path) -> list[dict[str, str]]:
     command = [sys.executable, "-m", "streamconsole", "runs", "list", "--json"]
-    done = subprocess.run([*command, "--workspace", str(folder / "workspace.db")], capture_output=True, text=True)
+    command += ["--workspace", str(folder / "workspace.db")]
+    # Refused as long as there is no workspace: then there are no runs either.
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -22,7 +22,7 @@ SILENCE_MS = 250
 
 def measure(*, short: bool) -> list[Result]:
     """The migration benchmarks."""
-    rows, count = (100_000, 3) if short else (1_000_000, 5)
+    rows, count = (300_000, 3) if short else (1_000_000, 5)
     source = rows_file(rows)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)

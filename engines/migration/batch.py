@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from streamconsole.engines.migration.columns import ColumnType
-from streamconsole.engines.workspace.rejects import Reject
-from streamconsole.engines.workspace.windows import Window
+from streamconsole.engines.units import Reject, Window
 
 ROW_SHOWN = 1_024
 """Characters of a refused row that are kept."""

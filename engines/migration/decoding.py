@@ -9,6 +9,7 @@ process is killed in the middle of an answer, the pool waits for the rest of it 
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import signal
@@ -47,6 +48,12 @@ class Decoder:
         self._threads = ThreadPoolExecutor(max(1, processes), thread_name_prefix="decoding")
         self._idle: list[_Child] = []
         self._busy: set[_Child] = set()
+
+    def warm(self) -> None:
+        """Start the processes, so that they are there when the first window is."""
+        self._idle += [_new_child() for _ in range(self._processes)]
+        for child in self._idle:
+            self._threads.submit(child.start)
 
     async def decode(self, task: DecodeTask) -> Batch:
         """Decode one window.
@@ -87,6 +94,12 @@ class _Child:
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
         self._over = False
+        self._starting = threading.Lock()
+
+    def start(self) -> Connection:
+        """Start the process, unless it is started; gives our end of its pipe."""
+        with self._starting:
+            return self._pipe or self._start()
 
     def ask(self, task: DecodeTask) -> Batch | Exception:
         """Have a window decoded (blocking); gives the error when that is what came of it.
@@ -95,7 +108,7 @@ class _Child:
             DecoderLost: the process died.
         """
         try:
-            pipe = self._pipe or self._start()
+            pipe = self.start()
             pipe.send(task)
             answer: Batch | Exception = pipe.recv()
             return answer
@@ -141,6 +154,8 @@ def _serve(pipe: Connection) -> None:
     # Ctrl-C goes to the whole group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Decoding makes no cycles, and looking for them among so many new objects costs a tenth of the time.
+    gc.disable()
     while True:
         try:
             task: DecodeTask = pipe.recv()

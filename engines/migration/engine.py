@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from streamconsole.engines.bus import Bus
 from streamconsole.engines.control import Command, Leftover, Outcome, Snapshot
+from streamconsole.engines.errors import Refused
+from streamconsole.engines.migration.locations import target_of
 from streamconsole.engines.migration.planning import Plan
 from streamconsole.engines.migration.run import MigrationRun
+from streamconsole.engines.migration.targets.sqlite import SqliteTarget
 from streamconsole.engines.states import EngineKind, RunState
 from streamconsole.engines.workspace import Workspace, runs
 from streamconsole.engines.workspace.runs import Run
@@ -27,9 +30,19 @@ class MigrationEngine:
         self._live: dict[str, MigrationRun] = {}
 
     async def create(self, plan: Plan) -> Run:
-        """Record a planned migration; `start` does it."""
+        """Record a planned migration; `start` does it.
+
+        Raises:
+            Refused: the target is the workspace.
+        """
+        self._refuse_workspace(plan)
         spec = plan.settings.model_dump(mode="json")
         return await self._workspace.write(runs.create, self.kind, plan.name, spec, plan.data)
+
+    def _refuse_workspace(self, plan: Plan) -> None:
+        target = target_of(plan.settings)
+        if isinstance(target, SqliteTarget) and target.path.resolve() == self._workspace.path.resolve():
+            raise Refused(f"target {target.path} is the workspace itself, which keeps the runs: name another file")
 
     async def start(self, run: Run, *, retry_failed: bool) -> RunState:
         """Work on a claimed run until it ends, is drained, or loses a side."""

@@ -19,10 +19,10 @@ from streamconsole.engines.migration.events import (
 )
 from streamconsole.engines.migration.targets.target import Settled, Written
 from streamconsole.engines.states import EngineKind, WindowState
+from streamconsole.engines.units import Reject, Window
 from streamconsole.engines.workspace import Workspace, events, rejects, windows
-from streamconsole.engines.workspace.rejects import Reject
 from streamconsole.engines.workspace.runs import Run
-from streamconsole.engines.workspace.windows import Window, WindowRecord
+from streamconsole.engines.workspace.windows import WindowRecord
 
 
 class History:
@@ -105,9 +105,11 @@ class History:
         event = WindowPutBack(**self._about(), window=window.number, worker=worker)
         await self._keep(event, windows.hand_back, [WindowState.RUNNING, WindowState.FAILED], window.number)
 
-    def keep_rejects(self, window: Window, refused: Sequence[Reject]) -> None:
+    def keep_rejects(self, window: Window, refused: Sequence[Reject], attempt: int) -> None:
         """Keep a window's rejects; called in a thread, before the window commits."""
-        self._workspace.writer.call(rejects.replace, self._run, window.number, refused)
+        # The target waits meanwhile: nothing is written when there is nothing to write or to replace.
+        if refused or attempt > 1:
+            self._workspace.writer.call(rejects.replace, self._run, window.number, refused)
 
     async def reconcile(self, settled: list[Settled], *, retry_failed: bool) -> None:
         """Bring the workspace's ledger in line with the target's, which is the truth.

@@ -9,7 +9,7 @@ from streamconsole.engines.errors import StreamConsoleError
 from streamconsole.engines.migration.locks import LockManager
 from streamconsole.engines.migration.notifications import Kind, Notification
 from streamconsole.engines.migration.offsets import OffsetManager
-from streamconsole.engines.workspace.windows import Window
+from streamconsole.engines.units import Window
 
 Work = Callable[[int, Window], Awaitable[Notification]]
 Notify = Callable[[Notification], Awaitable[None]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from streamconsole.engines.migration.targets.target import Written
-from streamconsole.engines.workspace.windows import Window
+from streamconsole.engines.units import Window
 
 
 class Kind(StrEnum):

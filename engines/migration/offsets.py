@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from streamconsole.engines.workspace.windows import Window
+from streamconsole.engines.units import Window
 
 LOOK_AHEAD = 8
 """Windows cut and recorded at once."""

@@ -32,9 +32,10 @@ from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.worker import Worker
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState, WindowState
+from streamconsole.engines.units import Window
 from streamconsole.engines.workspace import Workspace, runs, windows
 from streamconsole.engines.workspace.runs import Run
-from streamconsole.engines.workspace.windows import Window, WindowRecord
+from streamconsole.engines.workspace.windows import WindowRecord
 
 MOST_WORKERS = 256
 
@@ -109,6 +110,7 @@ class MigrationRun:
         self._failed = {r.window.number: r.window for r in records if r.state is WindowState.FAILED}
         self._rejects = sum(record.rejects for record in records)
         self._decoder = Decoder(processes_for(self._bytes_left(records), self._settings.workers))
+        self._decoder.warm()
         self._offsets = await self._offsets_from(records)
         worker = Worker(
             self._source,
@@ -129,7 +131,9 @@ class MigrationRun:
         try:
             await self._task
         except asyncio.CancelledError:
-            if not self._task.cancelled():
+            # The workers end as cancelled in both cases: who is cancelled here tells them apart.
+            me = asyncio.current_task()
+            if me is not None and me.cancelling():
                 self._task.cancel()
                 raise
             # A drain ran out of time: what was active goes back.
@@ -300,6 +304,9 @@ class MigrationRun:
         manager = self._manager
         if manager is None:
             return Outcome(False, "the run is only just beginning: try again in a moment")
+        if self._task is not None and self._task.done():
+            # Its workers are gone: what is handed back now, nobody would do.
+            return Outcome(False, "the run is just coming to its end: try again in a moment")
         if command.unit is not None and command.verb is not Verb.RETRY:
             return Outcome(False, f"a window cannot be {command.verb}d by itself: pause or cancel the run")
         match command.verb:
@@ -316,7 +323,7 @@ class MigrationRun:
                 self._end(RunState.PAUSED, "stopped by an operator")
                 return Outcome(True, "stopping: active windows finish; resume it any time")
             case Verb.WORKERS:
-                return self._resize(manager, int(command.args.get("count", 0)))
+                return self._resize(manager, command.args.get("count"))
 
     async def _pause(self, manager: WorkerManager) -> Outcome:
         if manager.paused:
@@ -337,13 +344,15 @@ class MigrationRun:
         if not chosen:
             return Outcome(False, "no window has failed" if unit is None else f"window {unit} has not failed")
         for window in chosen:
+            # All at once: whoever asks in the meantime must not be given the same ones.
             del self._failed[window.number]
+        for window in chosen:
             await self._history.put_back(window, 0)
             await self._offsets.put_back(window)
         return Outcome(True, f"{len(chosen)} failed window{'s' if len(chosen) > 1 else ''} will be done again")
 
-    def _resize(self, manager: WorkerManager, count: int) -> Outcome:
-        if not 1 <= count <= MOST_WORKERS:
+    def _resize(self, manager: WorkerManager, count: Any) -> Outcome:
+        if type(count) is not int or not 1 <= count <= MOST_WORKERS:
             return Outcome(False, f"workers must be 1 to {MOST_WORKERS}")
         manager.resize(count)
         self._bus.publish(WorkersChanged(**self._about(), workers=count))

@@ -15,7 +15,7 @@ from streamconsole.engines.migration.sources.source import Source
 from streamconsole.engines.migration.targets.target import SchemaMoved, Target, Written
 from streamconsole.engines.retry import RetryPolicy
 from streamconsole.engines.secrets import mask
-from streamconsole.engines.workspace.windows import Window
+from streamconsole.engines.units import Window
 
 PASSING = (OSError, sqlite3.OperationalError)
 """Errors worth another try: something was busy, cut off or killed."""
@@ -51,13 +51,19 @@ class Worker:
 
     async def work(self, number: int, window: Window) -> Notification:
         """Do one range as worker `number`, trying again by the policy."""
+        try:
+            return await self._try(number, window)
+        except (SideLost, StaleEpoch) as error:
+            return Notification(Kind.FAILURE, number, window, message=mask(str(error)), error=error)
+
+    async def _try(self, number: int, window: Window) -> Notification:
         attempt = 0
 
         async def once() -> Written:
             nonlocal attempt
             attempt = await self._history.start(window, number)
             faults.reach("window.start", window.number)
-            return await self._move(window)
+            return await self._move(window, attempt)
 
         async def before_retry(_: int, error: BaseException, pause: float) -> None:
             await self._history.retry(window, number, attempt, mask(str(error)), pause)
@@ -66,16 +72,15 @@ class Worker:
             written = await self._policy.run(once, transient=_is_passing, before_retry=before_retry)
             faults.reach("window.before_ledger", window.number)
             await self._history.complete(window, number, written)
-        except (SideLost, StaleEpoch) as error:
-            return Notification(Kind.FAILURE, number, window, message=mask(str(error)), error=error)
         except (OSError, sqlite3.Error) as error:
+            # Kept here, where a workspace that is lost meanwhile is still a lost side.
             message = mask(str(error))
             await self._history.fail(window, number, attempt, message)
             return Notification(Kind.ERROR, number, window, message=message)
         faults.reach("window.after_ledger", window.number)
         return Notification(Kind.COMPLETED, number, window, written)
 
-    async def _move(self, window: Window) -> Written:
+    async def _move(self, window: Window, attempt: int) -> Written:
         while True:
             fitted_by = self._target.normalizer
             batch = await self._decoder.decode(DecodeTask(self._source.reader, fitted_by, window))
@@ -88,7 +93,7 @@ class Worker:
                     batch,
                     fitted_by,
                     self._source.reader,
-                    lambda refused: self._history.keep_rejects(window, refused),
+                    lambda refused: self._history.keep_rejects(window, refused, attempt),
                 )
             except SchemaMoved:
                 continue

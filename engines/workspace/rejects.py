@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
+from streamconsole.engines.units import Reject
 from streamconsole.engines.workspace.runs import Run, check_epoch
 from streamconsole.engines.workspace.tables import rejects
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A refused row.
-
-    Args:
-        line: number of the line (row) in the source, counted from 1 where the run began.
-        offset: where it starts in the source.
-        column: the column it does not fit, when it is about one.
-        reason: why, in the operator's words.
-        row: the row as it stands in the source, cut to 1,024 characters.
-    """
-
-    line: int
-    offset: int
-    column: str | None
-    reason: str
-    row: str
 
 
 def replace(connection: Connection, run: Run, window: int, refused: Sequence[Reject]) -> None:

@@ -9,28 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from streamconsole.engines.states import WindowState
+from streamconsole.engines.units import Window
 from streamconsole.engines.workspace.clock import now_ms
 from streamconsole.engines.workspace.runs import Run, check_epoch
 from streamconsole.engines.workspace.tables import failures, windows
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A range of rows, the unit of a migration.
-
-    Args:
-        number: counts from 1 in the order of the source.
-        lo: first offset of the range (bytes in a file, rows in a generated source).
-        hi: offset after its end.
-        first_row: rows (lines) of the source before the range, counted from where the run began.
-        rows: rows (lines) in it, 0 when not known.
-    """
-
-    number: int
-    lo: int
-    hi: int
-    first_row: int
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +97,9 @@ def plan(connection: Connection, run: Run, planned: Sequence[Window]) -> None:
 def start(connection: Connection, run: Run, number: int, worker: int) -> int:
     """A worker has begun with a window; gives the attempt, counted from 1."""
     check_epoch(connection, run)
-    _change(
-        connection,
-        run,
-        number,
-        state=WindowState.RUNNING,
-        worker=worker,
-        started_at=now_ms(),
-        finished_at=None,
-    )
-    connection.execute(_one(run, number).values(attempt=windows.c.attempt + 1))
-    attempt = connection.execute(
-        select(windows.c.attempt).where(windows.c.run == run.id, windows.c.number == number)
-    ).scalar_one()
-    return int(attempt)
+    begun = {"state": WindowState.RUNNING, "worker": worker, "started_at": now_ms(), "finished_at": None}
+    statement = _one(run, number).values(attempt=windows.c.attempt + 1, **begun).returning(windows.c.attempt)
+    return int(connection.execute(statement).scalar_one())
 
 
 def complete(connection: Connection, run: Run, number: int, rows_read: int, rows_written: int, rejects: int) -> None:

@@ -18,7 +18,7 @@ from streamconsole.engines.migration.batch import Batch, DecodeTask, decode
 from streamconsole.engines.migration.locations import source_of, target_of
 from streamconsole.engines.migration.planning import plan
 from streamconsole.engines.migration.settings import MigrationSettings
-from streamconsole.engines.workspace.windows import Window
+from streamconsole.engines.units import Window
 from tests.crash.conftest import Uninterrupted
 from tests.crash.inputs import CUSTOMERS_IN_MANY
 from tests.crash.interrupting import Attempt

@@ -13,12 +13,12 @@ from sqlalchemy import Connection, select
 from streamconsole.engines.bus import Event
 from streamconsole.engines.errors import Held, Refused, StaleEpoch
 from streamconsole.engines.states import EngineKind, RunState, WindowState
+from streamconsole.engines.units import Reject, Window
 from streamconsole.engines.workspace import Workspace, commands, events, nodes, rejects, runs, windows
 from streamconsole.engines.workspace.nodes import Node
-from streamconsole.engines.workspace.rejects import Reject
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.tables import metadata
-from streamconsole.engines.workspace.windows import Totals, Window
+from streamconsole.engines.workspace.windows import Totals
 from tests.unit.conftest import NewRun
 
 

@@ -15,7 +15,7 @@ import orjson
 
 from streamconsole.engines.migration.batch import ROW_SHOWN, NotAlike, Refuse
 from streamconsole.engines.migration.sources.source import SourceFacts
-from streamconsole.engines.workspace.windows import Window
+from streamconsole.engines.units import Window
 
 BLOCK = 256
 """Rows made from one random generator; a window that starts inside a block makes its first rows in vain."""

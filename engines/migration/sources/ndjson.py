@@ -18,7 +18,7 @@ from streamconsole.engines.migration.batch import ROW_SHOWN, NotAlike, Refuse
 from streamconsole.engines.migration.extended_json import Malformed, unwrap_row
 from streamconsole.engines.migration.json_lines import BadRow, LineParser, parse_all
 from streamconsole.engines.migration.sources.source import SourceFacts
-from streamconsole.engines.workspace.windows import Window
+from streamconsole.engines.units import Window
 
 MAX_LINE = 16 * 2**20
 """Bytes a line may have; a longer one is refused unread."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from streamconsole.engines.migration.batch import Reader
-from streamconsole.engines.workspace.windows import Window
+from streamconsole.engines.units import Window
 
 
 @dataclass(frozen=True, slots=True)

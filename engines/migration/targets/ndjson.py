@@ -21,7 +21,7 @@ from streamconsole.engines.migration.batch import Batch, NormalizerFactory, Read
 from streamconsole.engines.migration.columns import ColumnType
 from streamconsole.engines.migration.targets.json_rows import JsonRows
 from streamconsole.engines.migration.targets.target import KeepRejects, Settled, Written
-from streamconsole.engines.workspace.windows import Window
+from streamconsole.engines.units import Window
 
 PART = re.compile(r"^(\d{20})-(\d{20})-(\d+)-(\d+)-(\d+)\.part$")
 

@@ -25,9 +25,12 @@ from streamconsole.engines.migration.columns import ColumnType, Schema
 from streamconsole.engines.migration.targets import sqlite_table as table
 from streamconsole.engines.migration.targets.table_rows import TableRows
 from streamconsole.engines.migration.targets.target import KeepRejects, SchemaMoved, Settled, Written
-from streamconsole.engines.workspace.windows import Window
+from streamconsole.engines.units import Window
 
 T = TypeVar("T")
+
+CHECKPOINT_PAGES = 32_000
+"""Pages (of 4 KiB) the log may have before it is brought into the file: each time costs two syncs."""
 
 BUSY_TIMEOUT_S = 10.0
 
@@ -160,6 +163,7 @@ class SqliteTarget:
             self._journal_mode = connection.execute("PRAGMA journal_mode").fetchone()[0] if existed else "delete"
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             self._inode = self.path.stat().st_ino
             with _transaction(connection):
                 for statement in LEDGER.split(";\n"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import marshal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -136,29 +136,47 @@ class TableNormalizer:
         """Fit rows of the same keys column by column."""
         if len(set(map(tuple, rows))) != 1:
             raise NotAlike
-        found = dict(zip(rows[0], zip(*map(dict.values, rows), strict=True), strict=True))
-        if not found.keys() <= self._columns.keys():
+        keys = [*rows[0]]
+        if not self._columns.keys() >= set(keys):
             raise NotAlike
+        # All values in one list: a column is a slice of it, and putting one back costs no new rows.
+        values = list(chain.from_iterable(map(dict.values, rows)))
+        width = len(keys)
         try:
-            columns = [self._whole_column(column, found.get(column.key), len(rows)) for column in self._schema.columns]
+            if keys == [column.key for column in self._schema.columns]:
+                for position, column in enumerate(self._schema.columns):
+                    found = values[position::width]
+                    fitted = self._whole_column(column, found)
+                    if fitted is not found:
+                        values[position::width] = fitted
+            else:
+                values = self._arranged(
+                    dict(zip(keys, (values[n::width] for n in range(width)), strict=True)), len(rows)
+                )
         except (TooWide, Misfit):
             raise NotAlike from None
-        self._values.extend(chain.from_iterable(zip(*columns, strict=True)))
+        self._values.extend(values)
         self._indexes.extend(range(len(self._indexes), len(self._indexes) + len(rows)))
 
-    def _whole_column(self, column: Column, values: tuple[Any, ...] | None, count: int) -> Sequence[Any]:
-        """A column's values as the table takes them.
+    def _arranged(self, found: Mapping[str, list[Any]], count: int) -> list[Any]:
+        """Values of rows whose keys are others, or in another order, than the table's columns."""
+        nothing = [None] * count
+        columns = [self._whole_column(each, found.get(each.key, nothing)) for each in self._schema.columns]
+        return list(chain.from_iterable(zip(*columns, strict=True)))
+
+    def _whole_column(self, column: Column, values: list[Any]) -> list[Any]:
+        """A column's values as the table takes them; the same list when they go in as they are.
 
         Raises:
             TooWide, Misfit: one of them needs a closer look.
         """
-        kinds = set(map(type, values)) if values is not None else {type(None)}
+        kinds = set(map(type, values))
         nulls = type(None) in kinds
         kinds.discard(type(None))
         if len(kinds) > 1 or (nulls and column.key in self._schema.primary_key):
             raise TooWide
-        if values is None or not kinds:
-            return (None,) * count
+        if not kinds:
+            return values
         kind = TYPE_OF.get(kinds.pop(), ColumnType.TEXT)
         if widen(column.type, kind) is not column.type:
             raise TooWide

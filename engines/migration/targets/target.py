@@ -8,8 +8,7 @@ from typing import Any, Protocol
 
 from streamconsole.engines.migration.batch import Batch, NormalizerFactory, Reader
 from streamconsole.engines.migration.columns import ColumnType
-from streamconsole.engines.workspace.rejects import Reject
-from streamconsole.engines.workspace.windows import Window
+from streamconsole.engines.units import Reject, Window
 
 
 class SchemaMoved(Exception):
