@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -26,6 +27,8 @@ from streamconsole.engines.workspace.runs import Run
 
 ANSWER_WITHIN = 10.0
 """Seconds that the sender of a command waits for the owner's answer."""
+
+VERBS = frozenset(Verb)
 
 LOOK_AGAIN = 1.0
 """Seconds between two looks for commands even when nothing was noticed."""
@@ -72,6 +75,9 @@ class Supervisor:
         self._owned: dict[str, tuple[Run, asyncio.Task[Ended]]] = {}
         self._keep_events = keep_events
         self._changed = asyncio.Event()
+        # A run is started, and a command obeyed, by one caller at a time.
+        self._starting, self._obeying = asyncio.Lock(), asyncio.Lock()
+        self._leaving: dict[str, asyncio.Task[Any]] = {}
         self._loop = asyncio.get_running_loop()
         self._listening: asyncio.Task[None] | None = None
 
@@ -91,6 +97,8 @@ class Supervisor:
             working.cancel()
             with suppress(asyncio.CancelledError):
                 await working
+        for run_id in list(self._leaving):
+            await self._left(run_id)
         await self._presence.stop()
 
     @property
@@ -104,34 +112,42 @@ class Supervisor:
             return None
         return self._engines[self._owned[run_id][0].engine].snapshot(run_id)
 
-    async def start(self, run_id: str, *, retry_failed: bool = False) -> asyncio.Task[Ended]:
+    async def start(
+        self, run_id: str, *, retry_failed: bool = False, command: int | None = None
+    ) -> asyncio.Task[Ended]:
         """Take a run over and work on it; the task says how that ended.
+
+        Args:
+            run_id: the run.
+            retry_failed: do its failed windows again, too.
+            command: id of the command that asks for it; others of earlier times are refused.
 
         Raises:
             Held: a living process owns it.
         """
-        if run_id in self._owned:
-            return self._owned[run_id][1]
-        run = await self.workspace.write(runs.claim, run_id, self._presence.node, self.workspace.locks)
-        task = asyncio.create_task(self._work(run, retry_failed), name=f"run-{run.id}")
-        self._owned[run.id] = (run, task)
-        return task
+        async with self._starting:
+            await self._left(run_id)
+            if run_id in self._owned:
+                return self._owned[run_id][1]
+            run = await self.workspace.write(self._claim, run_id, command)
+            task = asyncio.create_task(self._work(run, retry_failed), name=f"run-{run.id}")
+            self._owned[run.id] = (run, task)
+            return task
 
     async def command(self, command: Command) -> Outcome:
         """Do a command, wherever its run is: here, in another process, or nowhere."""
         sent = await self.workspace.write(
             commands.send, command.run, command.unit, command.verb, dict(command.args), sender()
         )
-        if command.run in self._owned:
-            return await self._obey(sent, command)
-        if await self.workspace.read(runs.owner_of, command.run, self.workspace.locks) is not None:
-            return await answer_to(self.workspace, sent)
-        if command.verb in (Verb.RESUME, Verb.RETRY):
-            outcome = await self._start_again(command)
-        else:
-            outcome = await self.workspace.write(change_unowned, command)
-        await self._settle(sent, outcome)
-        return outcome
+        async with self._obeying:
+            await self._left(command.run)
+            if command.run in self._owned:
+                return await self._obey(sent, command)
+            if await self.workspace.read(runs.owner_of, command.run, self.workspace.locks) is None:
+                outcome = await self._do_unowned(sent, command)
+                await self._settle(sent, outcome)
+                return outcome
+        return await answer_to(self.workspace, sent)
 
     async def drain(self, within: float) -> list[Leftover]:
         """Let every run finish what is active within so many seconds; says what is left."""
@@ -156,7 +172,7 @@ class Supervisor:
         except StreamConsoleError as error:
             return Ended(run.id, RunState.FAILURE, error)
         except Exception as error:
-            told = InternalError(_report(self.workspace.path, run, error))
+            told = InternalError(f"run {run.id} stopped by {_report(self.workspace.path, run, error)}")
             await self._note(run, RunState.FAILURE, told)
             return Ended(run.id, RunState.FAILURE, told)
         finally:
@@ -166,18 +182,36 @@ class Supervisor:
         with suppress(StreamConsoleError):
             await self.workspace.write(runs.move, run, state, mask(str(error)))
 
-    async def _release(self, run: Run) -> None:
-        self._owned.pop(run.id, None)
-        with suppress(StreamConsoleError):
-            await self.workspace.write(runs.release, run)
-            await self.workspace.write(events.trim, self._keep_events)
+    def _claim(self, connection: Connection, run_id: str, command: int | None) -> Run:
+        run = runs.claim(connection, run_id, self._presence.node, self.workspace.locks)
+        commands.outlive(connection, run.id, command)
+        return run
 
-    async def _start_again(self, command: Command) -> Outcome:
+    async def _release(self, run: Run) -> None:
+        _, self._leaving[run.id] = self._owned.pop(run.id)
+        try:
+            with suppress(StreamConsoleError):
+                await self.workspace.write(runs.release, run)
+                await self.workspace.write(events.trim, self._keep_events)
+        finally:
+            del self._leaving[run.id]
+
+    async def _left(self, run_id: str) -> None:
+        """Wait until a run that has just ended is released: until then it looks as if it were held."""
+        if run_id in self._leaving:
+            await asyncio.wait([self._leaving[run_id]])
+
+    async def _do_unowned(self, sent: int, command: Command) -> Outcome:
+        if command.verb in (Verb.RESUME, Verb.RETRY):
+            return await self._start_again(sent, command)
+        return await self.workspace.write(change_unowned, command)
+
+    async def _start_again(self, sent: int, command: Command) -> Outcome:
         run = await self.workspace.read(runs.get, command.run)
         if command.verb is Verb.RESUME and run.state in FINISHED_RUNS:
             return Outcome(False, f"the run is {run.state}: there is nothing to resume")
         try:
-            await self.start(run.id, retry_failed=command.verb is Verb.RETRY)
+            await self.start(run.id, retry_failed=command.verb is Verb.RETRY, command=sent)
         except StreamConsoleError as error:
             return Outcome(False, str(error))
         return Outcome(True, "retrying what failed" if command.verb is Verb.RETRY else "resumed")
@@ -195,8 +229,15 @@ class Supervisor:
             if not self._owned:
                 continue
             with suppress(StreamConsoleError):
-                for sent in await self.workspace.read(commands.pending, self.owned):
-                    await self._obey(sent.id, Command(sent.run, Verb(sent.verb), sent.unit, sent.args))
+                async with self._obeying:
+                    await self._obey_pending()
+
+    async def _obey_pending(self) -> None:
+        for sent in await self.workspace.read(commands.pending, self.owned):
+            if sent.verb not in VERBS:
+                await self._settle(sent.id, Outcome(False, f"this version does not know how to {sent.verb}"))
+            elif sent.run in self._owned:
+                await self._obey(sent.id, Command(sent.run, Verb(sent.verb), sent.unit, sent.args))
 
     async def _obey(self, sent: int, command: Command) -> Outcome:
         run, _ = self._owned[command.run]
@@ -204,6 +245,9 @@ class Supervisor:
             outcome = await self._engines[run.engine].obey(command)
         except StreamConsoleError as error:
             outcome = Outcome(False, str(error))
+        except Exception as error:
+            # The next command must be obeyed all the same.
+            outcome = Outcome(False, f"not done because of {_report(self.workspace.path, run, error)}")
         await self._settle(sent, outcome)
         return outcome
 
@@ -263,4 +307,4 @@ def _report(workspace: Path, run: Run, error: BaseException) -> str:
     text = mask("".join(traceback.format_exception(error)))
     with suppress(OSError):
         private_files.append(path, text)
-    return f"run {run.id} stopped by an error of this program ({type(error).__name__}): details in {path}"
+    return f"an error of this program ({type(error).__name__}): details in {path}"

@@ -68,5 +68,14 @@ def settle(connection: Connection, command_id: int, state: str, outcome: str) ->
     )
 
 
+def outlive(connection: Connection, run: str, but: int | None) -> None:
+    """Refuse what was sent to an owner that is gone: the next one begins without old orders, `but` one."""
+    connection.execute(
+        update(commands)
+        .where(commands.c.run == run, commands.c.state == "pending", commands.c.id != (but or 0))
+        .values(state="refused", outcome="the process it was sent to is gone", done_at=now_ms())
+    )
+
+
 def _from_row(row: Row[Any]) -> SentCommand:
     return SentCommand(row.id, row.run, row.unit, row.verb, orjson.loads(row.args), row.state, row.outcome)

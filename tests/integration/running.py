@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -124,8 +125,6 @@ class Gate:
     """Holds windows back at a named point until it is opened; threads wait, the loop does not."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, point: str, hold: Callable[[str], bool]) -> None:
-        import threading
-
         self._open = threading.Event()
         self._hold, self._point = hold, point
         monkeypatch.setattr(faults, "reach", self._reach)
