@@ -57,10 +57,12 @@ async def test_a_full_journal_drops_the_oldest_and_counts_them() -> None:
 async def test_threads_publish_and_the_reader_is_woken_for_every_event() -> None:
     bus = Bus()
     journal = bus.journal(capacity=100_000)
-    threads = [
-        threading.Thread(target=lambda own=own: [bus.publish(ticked(n, str(own))) for n in range(2_000)])
-        for own in range(4)
-    ]
+
+    def publish(key: str) -> None:
+        for number in range(2_000):
+            bus.publish(ticked(number, key))
+
+    threads = [threading.Thread(target=publish, args=(str(own),)) for own in range(4)]
     for thread in threads:
         thread.start()
     seen: dict[str, list[int]] = {}

@@ -112,7 +112,7 @@ class Recorder:
 
     def apply(self, connection: Connection, params: Sequence[int]) -> Sequence[int]:
         self.batches.append(list(params))
-        connection.connection.executemany("INSERT INTO t VALUES (?)", [(n,) for n in params])  # type: ignore[attr-defined]
+        connection.connection.executemany("INSERT INTO t VALUES (?)", [(n,) for n in params])
         return [n * 10 for n in params]
 
 
@@ -243,7 +243,11 @@ async def test_two_writers_of_one_file_lose_nothing(table: Workspace) -> None:
 
 async def test_a_change_by_another_is_noticed_and_ones_own_is_not(table: Workspace) -> None:
     noticed, loop = asyncio.Event(), asyncio.get_running_loop()
-    table.listen(lambda: loop.call_soon_threadsafe(noticed.set))
+
+    def note() -> None:
+        loop.call_soon_threadsafe(noticed.set)
+
+    table.listen(note)
     while table.writer._seen_version < 0:
         await table.write(insert, 1)
     for number in range(30):
