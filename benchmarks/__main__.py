@@ -17,7 +17,7 @@ SUITES = {"startup": startup, "writer": writer, "migration": migration, "console
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("names", nargs="*", choices=[*SUITES, []], help="default: all")
-    parser.add_argument("--short", action="store_true", help="less input, fewer pairs, half the bar")
+    parser.add_argument("--short", action="store_true", help="less input, fewer pairs, a third of the bar")
     asked = parser.parse_args()
     results: list[Result] = []
     for name in asked.names or SUITES:

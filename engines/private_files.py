@@ -12,5 +12,11 @@ def append(path: Path, text: str) -> None:
         file.write(text)
 
 
+def write(path: Path, content: bytes) -> None:
+    """Write a file anew."""
+    with open(path, "wb", opener=_private) as file:
+        file.write(content)
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from streamconsole.engines import private_files
 from streamconsole.engines.bus import Bus, Event
 from streamconsole.engines.control import Command, Leftover, Outcome, Snapshot, Verb
 from streamconsole.engines.errors import Refused, SideLost, StaleEpoch, StreamConsoleError
@@ -187,7 +188,7 @@ class MigrationRun:
     async def _save_history(self) -> None:
         records = [record.as_json() for record in await self._history.records()]
         path = self._workspace.path.with_name(f"history-{self._run.id}.json")
-        await asyncio.to_thread(path.write_bytes, orjson.dumps(records, option=orjson.OPT_INDENT_2))
+        await asyncio.to_thread(private_files.write, path, orjson.dumps(records, option=orjson.OPT_INDENT_2))
 
     async def _let_go(self) -> None:
         await self._decoder.close()

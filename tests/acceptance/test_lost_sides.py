@@ -321,5 +321,6 @@ def test_the_history_is_kept_beside_the_workspace_when_a_side_is_lost(source: Pa
     result = run(*arguments, *PLACES, cwd=tmp_path, faults="lost@window.after_claim:6")
     assert_lost(result, "fault injected")
     (path,) = tmp_path.glob("history-*.json")
+    assert path.stat().st_mode & 0o077 == 0
     history = json.loads(path.read_text())
     assert {window["state"] for window in history} == {"completed", "pending"}
