@@ -74,8 +74,10 @@ class NdjsonReader:
             head = self.read(window.lo, window.lo + ROW_SHOWN)
             return {0: (window.lo, head.decode(errors="replace"))}
         found = {}
-        offset = window.lo
-        for index, line in enumerate(self.read(window.lo, window.hi).split(b"\n")):
+        block = self.read(window.lo, window.hi)
+        # Not simply where the window begins: a mark at the head of the file is no longer in the block.
+        offset = window.hi - len(block)
+        for index, line in enumerate(block.split(b"\n")):
             if index in indexes:
                 found[index] = (offset, line[: 4 * ROW_SHOWN].decode(errors="replace"))
             offset += len(line) + 1
