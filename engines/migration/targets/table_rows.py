@@ -134,9 +134,9 @@ class TableNormalizer:
 
     def add_alike(self, rows: list[dict[str, Any]]) -> None:
         """Fit rows of the same keys column by column."""
-        if len(set(map(tuple, rows))) != 1:
-            raise NotAlike
         keys = [*rows[0]]
+        if [*chain.from_iterable(rows)] != keys * len(rows) or set(map(len, rows)) != {len(keys)}:
+            raise NotAlike
         if not self._columns.keys() >= set(keys):
             raise NotAlike
         # All values in one list: a column is a slice of it, and putting one back costs no new rows.
@@ -188,6 +188,8 @@ class TableNormalizer:
             return values
         if convert is None:
             return values
+        if not nulls:
+            return list(map(convert, values))
         return [value if value is None else convert(value) for value in values]
 
     def needs(self) -> Mapping[str, ColumnType]:
