@@ -60,11 +60,13 @@ class Column:
         key: the key of a row whose value it takes.
         name: its name in the target.
         type: what it holds.
+        makes_numbers: the target turns text that looks like a number into one here.
     """
 
     key: str
     name: str
     type: ColumnType
+    makes_numbers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamconsole.engines.migration.extended_json import WRAPPERS, Malformed, from_millis, iso, unwrap, unwrap_row
-from streamconsole.engines.migration.json_lines import parse
+from streamconsole.engines.migration.json_lines import LineParser
 
 MODES = st.sampled_from([json_util.CANONICAL_JSON_OPTIONS, json_util.RELAXED_JSON_OPTIONS])
 MOMENTS = st.integers(-62_135_500_000_000, 253_402_200_000_000).map(
@@ -37,6 +37,10 @@ PLAIN_KEYS = st.text("abcd.", min_size=1, max_size=4)
 NESTED = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PLAIN_KEYS, inner, max_size=3)
 )
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    return LineParser(line).parse(line)
 
 
 def stored(value: Any) -> Any:

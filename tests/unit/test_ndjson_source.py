@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from streamconsole.engines.errors import Refused, SideLost
 from streamconsole.engines.migration.batch import DecodeTask, _decode_one_by_one, decode
 from streamconsole.engines.migration.columns import Schema, infer
-from streamconsole.engines.migration.json_lines import BadRow, parse
+from streamconsole.engines.migration.json_lines import BadRow, LineParser
 from streamconsole.engines.migration.sources import ndjson
 from streamconsole.engines.migration.sources.generate import GenerateSource
 from streamconsole.engines.migration.sources.ndjson import NdjsonReader, NdjsonSource
@@ -28,6 +29,10 @@ LINES = st.lists(
     | st.binary(max_size=20).map(lambda line: line.replace(b"\n", b"")),
     max_size=40,
 )
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    return LineParser(line).parse(line)
 
 
 def windows_of(source: NdjsonSource, lo: int = 0, end: int | None = None) -> list[Window]:

@@ -34,6 +34,17 @@ CHECKPOINT_PAGES = 32_000
 
 BUSY_TIMEOUT_S = 10.0
 
+UNUSABLE = frozenset(
+    {
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+"""Codes by which SQLite says that the file is lost to us."""
+
 LEDGER = """
 CREATE TABLE IF NOT EXISTS _streamconsole_runs (
     run TEXT PRIMARY KEY, epoch INTEGER NOT NULL, table_name TEXT NOT NULL, schema TEXT NOT NULL);
@@ -78,6 +89,8 @@ class SqliteTarget:
                     self._inspect_table(connection, needs, key)
                 finally:
                     connection.execute("ROLLBACK")
+        if not self._schema.columns:
+            raise Refused(f"target table {self.name}: no row looked at has a key, so there is no column to make")
         return {"schema": table.to_json(self._schema)}
 
     async def open(self, run: str, epoch: int) -> list[Settled]:
@@ -325,9 +338,10 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _side_lost(path: Path, error: sqlite3.DatabaseError) -> SideLost | None:
-    text = str(error)
-    if "full" in text:
+    # By code: the text may hold the names of somebody's columns.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
         return SideLost("target", f"the disk that holds {path} is full: free some space, then resume")
-    if any(word in text for word in ("disk I/O error", "readonly", "unable to open", "malformed", "not a database")):
-        return SideLost("target", f"{path} cannot be written any more ({text})")
+    if code in UNUSABLE:
+        return SideLost("target", f"{path} cannot be written any more ({error})")
     return None

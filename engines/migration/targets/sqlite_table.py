@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
 
@@ -80,6 +80,7 @@ def insert(
     """
     width = len(schema.columns)
     connection.execute("SAVEPOINT rows")
+    refused: dict[int, tuple[str | None, str]] = {}
     try:
         # One statement for many rows: a third less work for SQLite, and fewer waits for the interpreter lock.
         for size, alike in groupby(rows, len):
@@ -87,16 +88,16 @@ def insert(
     except (sqlite3.IntegrityError, sqlite3.DataError):
         connection.execute("ROLLBACK TO rows")
         single = [each[at : at + width] for each in rows for at in range(0, len(each), width)]
-        return _insert_one_by_one(connection, _insert_statement(name, schema, 1), schema, single)
-    finally:
-        connection.execute("RELEASE rows")
-    return {}
+        refused = _insert_one_by_one(connection, _insert_statement(name, schema, 1), schema, single)
+    # Not after other errors: a full disk has ended the transaction, savepoints and all.
+    connection.execute("RELEASE rows")
+    return refused
 
 
 def reflect(connection: sqlite3.Connection, name: str) -> tuple[Column, ...] | None:
     """The columns of a present table; None when there is none."""
     found = connection.execute("SELECT name, type FROM pragma_table_info(?)", (name,)).fetchall()
-    return tuple(Column(column, column, type_declared(declared)) for column, declared in found) or None
+    return tuple(Column(name, name, type_declared(kind), makes_numbers(kind)) for name, kind in found) or None
 
 
 def type_declared(declared: str) -> ColumnType:
@@ -116,10 +117,16 @@ def type_declared(declared: str) -> ColumnType:
     return ColumnType.BINARY if "BLOB" in upper else ColumnType.TEXT
 
 
+def makes_numbers(declared: str) -> bool:
+    """Whether text that looks like a number becomes one in a column: by SQLite's rules of affinity."""
+    upper = declared.upper()
+    return bool(upper) and not any(part in upper for part in ("CHAR", "CLOB", "TEXT", "BLOB"))
+
+
 def to_json(schema: Schema) -> dict[str, Any]:
     """A schema as plain data."""
     return {
-        "columns": [{"key": column.key, "name": column.name, "type": column.type} for column in schema.columns],
+        "columns": [asdict(column) for column in schema.columns],
         "primary_key": list(schema.primary_key),
         "fixed": schema.fixed,
     }
@@ -127,7 +134,7 @@ def to_json(schema: Schema) -> dict[str, Any]:
 
 def from_json(data: Mapping[str, Any]) -> Schema:
     """The schema of plain data."""
-    columns = tuple(Column(each["key"], each["name"], ColumnType(each["type"])) for each in data["columns"])
+    columns = tuple(Column(**{**each, "type": ColumnType(each["type"])}) for each in data["columns"])
     return Schema(columns, tuple(data["primary_key"]), data["fixed"])
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import marshal
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +37,9 @@ from streamconsole.engines.migration.targets.json_rows import dump
 MIN_INT64, MAX_INT64 = -INT64, INT64 - 1
 
 Convert = Callable[[Any], Any]
+
+NUMBER = re.compile(r"[ \t-\r]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t-\r]*")
+"""Text that SQLite takes for a number."""
 
 VALUES_TOGETHER = 900
 """Values that one statement takes, at most: SQLite before 3.32 took 999."""
@@ -180,7 +184,7 @@ class TableNormalizer:
         kind = TYPE_OF.get(kinds.pop(), ColumnType.TEXT)
         if widen(column.type, kind) is not column.type:
             raise TooWide
-        convert = conversion(kind, column.type)
+        convert = conversion(kind, column)
         if convert is _checked_integer:
             present = [value for value in values if value is not None] if nulls else values
             if min(present) < MIN_INT64 or max(present) > MAX_INT64:
@@ -228,7 +232,7 @@ class TableNormalizer:
             kind = TYPE_OF.get(type(value), ColumnType.TEXT)
             if widen(column.type, kind) is not column.type:
                 return None
-            convert = conversion(kind, column.type)
+            convert = conversion(kind, column)
             if convert is _checked_integer:
                 integers.append(position)
             elif convert is not None:
@@ -268,9 +272,11 @@ class TableNormalizer:
                 self._needs[key] = kind
 
 
-def conversion(value: ColumnType, column: ColumnType) -> Convert | None:
-    """How a value of one type is put into a column of another; None when it goes in as it is."""
-    return CONVERSIONS.get((value, column))
+def conversion(value: ColumnType, column: Column) -> Convert | None:
+    """How a value of some type is put into a column; None when it goes in as it is."""
+    if column.makes_numbers and value is ColumnType.TEXT:
+        return _no_number
+    return CONVERSIONS.get((value, column.type))
 
 
 def text_of(value: Any) -> str:
@@ -296,6 +302,12 @@ def _number_as_text(value: float) -> str:
     if checked.is_integer() and abs(checked) <= EXACT:
         return str(int(checked))
     return repr(checked)
+
+
+def _no_number(text: str) -> str:
+    if NUMBER.fullmatch(text):
+        raise Misfit(None, "the column would turn this text into a number")
+    return text
 
 
 def _json(value: Any) -> str:
