@@ -126,7 +126,7 @@ class ConsoleScreen(Screen[None]):
 
     def action_pause_or_resume(self) -> None:
         view = self.chosen()
-        self.action_steer(pause_or_resume(view) if view else Verb.PAUSE)
+        self.action_steer(pause_or_resume(running=self.model.is_running(view)) if view else Verb.PAUSE)
 
     def action_steer(self, verb: str, unit: str | None = None) -> None:
         view = self._chosen_for(Verb(verb))

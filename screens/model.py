@@ -130,6 +130,11 @@ class Model:
         async with self._loading:
             await self._load()
 
+    def is_running(self, view: RunView) -> bool:
+        """Whether a run runs at this moment; what is shown of it may be a beat behind."""
+        snapshot = self._supervisor.snapshot(view.run.id)
+        return view.running if snapshot is None else snapshot.state is RunState.RUNNING
+
     async def watch(self, run_id: str | None) -> None:
         """Keep every window of one run, from now on."""
         self.watched = run_id

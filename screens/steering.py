@@ -40,9 +40,9 @@ def command_for(view: RunView, verb: Verb, unit: str | None = None, **args: Any)
     return Command(view.run.id, verb, unit, args)
 
 
-def pause_or_resume(view: RunView) -> Verb:
-    """What the one key for both does now."""
-    return Verb.PAUSE if view.running else Verb.RESUME
+def pause_or_resume(*, running: bool) -> Verb:
+    """What the one key for both does to a run that is running now, or is not."""
+    return Verb.PAUSE if running else Verb.RESUME
 
 
 def keys_for(view: RunView | None, planned: int) -> Keys:
