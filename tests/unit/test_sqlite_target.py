@@ -6,9 +6,7 @@ import asyncio
 import base64
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,85 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamconsole.engines.errors import Refused, SideLost, StaleEpoch
-from streamconsole.engines.migration.batch import DecodeTask, NotAlike, Refuse, decode
-from streamconsole.engines.migration.columns import ColumnType, infer
+from streamconsole.engines.errors import Refused
+from streamconsole.engines.migration.columns import ColumnType
 from streamconsole.engines.migration.extended_json import iso
 from streamconsole.engines.migration.targets import sqlite_table
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
-from streamconsole.engines.migration.targets.target import SchemaMoved, Settled, Written
-from streamconsole.engines.units import Reject, Window
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A reader of rows that are there already."""
-
-    rows_: list[dict[str, Any]]
-
-    def rows(self, window: Window, refuse: Refuse) -> Iterator[tuple[int, dict[str, Any]]]:
-        yield from enumerate(self.rows_)
-
-    def alike(self, window: Window) -> Iterator[list[dict[str, Any]]]:
-        if not self.rows_:
-            raise NotAlike
-        yield self.rows_
-
-    def locate(self, window: Window, indexes: set[int]) -> dict[int, tuple[int, str]]:
-        return {index: (window.lo + index, str(index)) for index in indexes}
-
-
-@dataclass
-class Loader:
-    """Moves rows as a worker does: decode, widen, write, until it fits."""
-
-    target: SqliteTarget
-    number: int = 0
-    kept: list[Reject] = field(default_factory=list)
-
-    async def load(self, rows: list[dict[str, Any]], window: Window | None = None) -> Written:
-        if window is None:
-            self.number += 1
-            window = Window(self.number, self.number * 1000, self.number * 1000 + 1000, 0, len(rows))
-        while True:
-            fitted_by = self.target.normalizer
-            batch = decode(DecodeTask(Rows(rows), fitted_by, window))
-            if batch.needs:
-                await self.target.widen(batch.needs)
-                continue
-            try:
-                return await self.target.write(window, batch, fitted_by, Rows(rows), self.keep)
-            except SchemaMoved:
-                continue
-
-    def keep(self, rejects: Sequence[Reject]) -> None:
-        self.kept += rejects
-
-
-@asynccontextmanager
-async def loading(
-    path: Path, sample: list[dict[str, Any]], key: tuple[str, ...] = (), epoch: int = 1
-) -> AsyncIterator[Loader]:
-    target = SqliteTarget(path, "t")
-    plan = target.inspect(infer(sample), key)
-    target.use(plan["schema"])
-    await target.open("run-1", epoch)
-    try:
-        yield Loader(target)
-        await target.finish()
-    finally:
-        await target.close()
-
-
-def read(path: Path, query: str = 'SELECT * FROM "t"') -> list[dict[str, Any]]:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(query)]
-
-
-def declared(path: Path) -> dict[str, str]:
-    return {row["name"]: row["type"] for row in read(path, "SELECT name, type FROM pragma_table_info('t')")}
-
+from streamconsole.engines.migration.targets.target import Written
+from tests.unit.loading import declared, loading, read
 
 # Values ---------------------------------------------------------------------------------------------------
 
@@ -282,123 +208,6 @@ async def test_duplicate_and_missing_keys_are_rejects(tmp_path: Path) -> None:
         (1, "id", "duplicate key 3"),
     ]
     assert [row["id"] for row in read(path)] == [1, 2, 3, 4]
-
-
-# The ledger -----------------------------------------------------------------------------------------------
-
-WINDOW = Window(1, 0, 100, 0, 2)
-
-
-async def test_a_window_claimed_twice_is_done_once(tmp_path: Path) -> None:
-    path = tmp_path / "t.db"
-    async with loading(path, [{"a": 1}]) as loader:
-        first = await loader.load([{"a": 1}, {"a": 2}], WINDOW)
-        assert await loader.load([{"a": 1}, {"a": 2}], WINDOW) == first == Written(2, 2, 0)
-    assert len(read(path)) == 2
-    target = SqliteTarget(path, "t")
-    assert await target.open("run-1", 2) == [Settled(0, 100, first)]
-    assert await target.open("run-2", 1) == []
-    await target.close()
-
-
-async def test_a_window_cut_otherwise_than_the_ledger_has_it_is_loud(tmp_path: Path) -> None:
-    path = tmp_path / "t.db"
-    async with loading(path, [{"a": 1}]) as loader:
-        await loader.load([{"a": 1}], WINDOW)
-        with pytest.raises(RuntimeError, match="cut at 120"):
-            await loader.load([{"a": 1}], Window(1, 0, 120, 0, 2))
-    assert len(read(path)) == 1
-
-
-async def test_an_error_in_the_middle_leaves_nothing_of_the_window(tmp_path: Path) -> None:
-    path = tmp_path / "t.db"
-    async with loading(path, [{"a": 1}]) as loader:
-
-        def fail(_: Sequence[Reject]) -> None:
-            raise OSError("in the middle")
-
-        fitted = loader.target.normalizer
-        batch = decode(DecodeTask(Rows([{"a": 1}]), fitted, WINDOW))
-        with pytest.raises(OSError, match="in the middle"):
-            await loader.target.write(WINDOW, batch, fitted, Rows([{"a": 1}]), fail)
-        assert read(path) == []
-        assert await loader.load([{"a": 1}], WINDOW) == Written(1, 1, 0)
-
-
-async def test_a_late_owner_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "t.db"
-    late, now = SqliteTarget(path, "t"), SqliteTarget(path, "t")
-    plan = late.inspect(infer([{"a": 1}]), ())
-    late.use(plan["schema"])
-    await late.open("run-1", 1)
-    await now.open("run-1", 3)
-    with pytest.raises(StaleEpoch):
-        await Loader(late).load([{"a": 1}])
-    with pytest.raises(StaleEpoch):
-        await late.widen({"b": ColumnType.TEXT})
-    with pytest.raises(StaleEpoch):
-        await SqliteTarget(path, "t").open("run-1", 2)
-    assert await Loader(now).load([{"a": 2}]) == Written(1, 1, 0)
-    assert read(path) == [{"a": 2}]
-    await late.close()
-    await now.close()
-
-
-async def test_a_batch_fitted_before_a_type_was_widened_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "t.db"
-    async with loading(path, [{"a": 1}]) as loader:
-        old = loader.target.normalizer
-        batch = decode(DecodeTask(Rows([{"a": 7}]), old, WINDOW))
-        await loader.target.widen({"b": ColumnType.TEXT})
-        assert (await loader.target.write(WINDOW, batch, old, Rows([]), loader.keep)).rows_written == 1
-        await loader.target.widen({"a": ColumnType.TEXT})
-        with pytest.raises(SchemaMoved):
-            await loader.target.write(Window(2, 100, 200, 0, 1), batch, old, Rows([]), loader.keep)
-    assert read(path) == [{"a": "7", "b": None}]
-
-
-@pytest.mark.parametrize("how", ["removed", "replaced"])
-async def test_a_file_taken_away_is_a_lost_target(tmp_path: Path, how: str) -> None:
-    path = tmp_path / "t.db"
-    target = SqliteTarget(path, "t")
-    target.use(target.inspect(infer([{"a": 1}]), ())["schema"])
-    await target.open("run-1", 1)
-    other = tmp_path / "other.db"
-    other.touch()
-    if how == "removed":
-        path.unlink()
-    else:
-        other.replace(path)
-    with pytest.raises(SideLost, match="removed or replaced"):
-        await Loader(target).load([{"a": 1}])
-    with pytest.raises(SideLost):
-        await target.finish()
-    await target.close()
-
-
-@pytest.mark.parametrize("name", ["fullness", "readonly", "malformed"])
-async def test_a_word_in_an_error_does_not_make_the_disk_full(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "t.db"
-    async with loading(path, [{name: 1}]) as loader:
-        with closing(sqlite3.connect(path)) as other, other:
-            other.execute("DROP TABLE t")
-            other.execute(f"CREATE TABLE {name} (a)")
-            other.execute("CREATE TABLE t (x)")
-        with pytest.raises(sqlite3.OperationalError, match=name):
-            await loader.load([{name: 1}])
-
-
-async def test_a_full_disk_is_a_lost_target(tmp_path: Path) -> None:
-    path = tmp_path / "t.db"
-    async with loading(path, [{"a": "x"}]) as loader:
-        connection = loader.target._connection
-        assert connection is not None
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(SideLost, match="is full"):
-            await loader.load([{"a": "x" * 100_000}])
-        connection.execute("PRAGMA max_page_count = 100000")
-        assert (await loader.load([{"a": "x" * 100_000}])).rows_written == 1
 
 
 # What is there before ------------------------------------------------------------------------------------------
