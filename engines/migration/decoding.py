@@ -9,6 +9,7 @@ process is killed in the middle of an answer, the pool waits for the rest of it 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import multiprocessing
 import os
@@ -17,7 +18,7 @@ import sys
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -26,6 +27,11 @@ from streamconsole.engines.migration.batch import Batch, DecodeTask, decode
 
 PROCESSES_FROM = 16 * 2**20
 """Bytes of input from which processes pay for their start (a tenth of a second each)."""
+
+KEPT_MEMORY = 32 * 2**20
+"""Bytes of freed memory that a decoding process keeps for its next window, at most."""
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 # Not forked: a copy of a process with threads and a terminal may hang or draw.
 _SPAWN = multiprocessing.get_context("spawn")
@@ -156,12 +162,21 @@ def _serve(pipe: Connection) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Decoding makes no cycles, and looking for them among so many new objects costs a tenth of the time.
     gc.disable()
+    _keep_freed_memory()
     while True:
         try:
             task: DecodeTask = pipe.recv()
         except EOFError:
             return
         pipe.send(_answer(task))
+
+
+def _keep_freed_memory() -> None:
+    """Where the C library can: every window needs the same again, and fresh pages cost a tenth of the time."""
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_TRIM_THRESHOLD, KEPT_MEMORY)
+        libc.mallopt(_MMAP_THRESHOLD, KEPT_MEMORY)
 
 
 def _answer(task: DecodeTask) -> Batch | Exception:
