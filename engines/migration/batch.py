@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -119,7 +119,7 @@ class Batch:
     """
 
     payload: bytes
-    indexes: list[int]
+    indexes: Sequence[int]
     rows_read: int
     rejects: list[Reject] = field(default_factory=list)
     needs: Mapping[str, ColumnType] = field(default_factory=dict)
@@ -139,7 +139,7 @@ def _decode_alike(task: DecodeTask) -> Batch:
     for rows in task.reader.alike(task.window):
         normalizer.add_alike(rows)
     payload, indexes = normalizer.payload()
-    return Batch(payload, indexes, len(indexes))
+    return Batch(payload, _in_short(indexes), len(indexes))
 
 
 def _decode_one_by_one(task: DecodeTask) -> Batch:
@@ -165,7 +165,12 @@ def _decode_one_by_one(task: DecodeTask) -> Batch:
     payload, indexes = normalizer.payload()
     if len(indexes) + len(refused) != rows_read:
         raise AssertionError(f"{rows_read} rows read, {len(indexes)} fitted and {len(refused)} refused: rows were lost")
-    return Batch(payload, indexes, rows_read, describe(task.reader, task.window, refused))
+    return Batch(payload, _in_short(indexes), rows_read, describe(task.reader, task.window, refused))
+
+
+def _in_short(indexes: list[int]) -> Sequence[int]:
+    """The same ascending numbers; as a range, which crosses a border in a few bytes, when none is left out."""
+    return range(len(indexes)) if indexes and indexes[-1] == len(indexes) - 1 else indexes
 
 
 def describe(reader: Reader, window: Window, refused: Mapping[int, tuple[str | None, str]]) -> list[Reject]:

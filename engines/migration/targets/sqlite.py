@@ -23,14 +23,15 @@ from streamconsole.engines.errors import Refused, SideLost, StaleEpoch
 from streamconsole.engines.migration.batch import Batch, NormalizerFactory, Reader, describe
 from streamconsole.engines.migration.columns import ColumnType, Schema
 from streamconsole.engines.migration.targets import sqlite_table as table
+from streamconsole.engines.migration.targets.checkpoints import Checkpoints
 from streamconsole.engines.migration.targets.table_rows import TableRows
 from streamconsole.engines.migration.targets.target import KeepRejects, SchemaMoved, Settled, Written
 from streamconsole.engines.units import Window
 
 T = TypeVar("T")
 
-CHECKPOINT_PAGES = 32_000
-"""Pages (of 4 KiB) the log may have before it is brought into the file: each time costs two syncs."""
+CHECKPOINT_PAGES = 4_000
+"""Pages the log may have before the writer itself brings into the file what is not there yet."""
 
 BUSY_TIMEOUT_S = 10.0
 
@@ -69,6 +70,7 @@ class SqliteTarget:
         self._run = ""
         self._epoch = 0
         self._connection: sqlite3.Connection | None = None
+        self._checkpoints: Checkpoints | None = None
         self._inode = 0
         self._journal_mode = "wal"
         # SQLite takes one writer: one thread that owns the connection keeps windows in line.
@@ -186,6 +188,7 @@ class SqliteTarget:
                     "SELECT lo, hi, rows_read, rows_written, rejects FROM _streamconsole_windows WHERE run = ?",
                     (run,),
                 ).fetchall()
+            self._checkpoints = Checkpoints(self._connect())
         return [Settled(lo, hi, Written(*counts)) for lo, hi, *counts in rows]
 
     def _take_over(self, connection: sqlite3.Connection) -> None:
@@ -244,6 +247,8 @@ class SqliteTarget:
             )
             faults.reach("window.before_commit", window.number)
         faults.reach("window.after_commit", window.number)
+        if self._checkpoints is not None:
+            self._checkpoints.wrote(len(batch.payload))
         return written
 
     def _claim(self, connection: sqlite3.Connection, window: Window) -> Written | None:
@@ -286,6 +291,7 @@ class SqliteTarget:
 
     def _finish(self) -> None:
         connection = self._ready()
+        self._end_checkpoints()
         # Another program may be reading, and the log cannot be emptied then: one more commit, fully
         # durable, brings all that is in it to disk before anybody is told that the run is completed.
         connection.execute("PRAGMA synchronous = FULL")
@@ -296,9 +302,15 @@ class SqliteTarget:
             connection.execute(f"PRAGMA journal_mode = {self._journal_mode}")
 
     def _close(self) -> None:
+        self._end_checkpoints()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _end_checkpoints(self) -> None:
+        if self._checkpoints is not None:
+            self._checkpoints.close()
+            self._checkpoints = None
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)

@@ -201,15 +201,17 @@ class TableNormalizer:
         return self._needs
 
     def payload(self) -> tuple[bytes, list[int]]:
-        """The rows by `marshal`, values in the order of the schema's columns, some rows to a list.
+        """The rows by `marshal`, values in the order of the schema's columns, some rows to a list; just once.
 
         One list per row would cost a third more to load, and to collect.
         """
         width = max(1, len(self._schema.columns))
         step = width * max(1, min(ROWS_TOGETHER, VALUES_TOGETHER // width))
-        together = [self._values[at : at + step] for at in range(0, len(self._values), step)]
-        # Version 2 does not look for objects that occur twice, which costs more than it saves.
-        return marshal.dumps(together, 2), self._indexes
+        values, self._values = self._values, []
+        together = [values[at : at + step] for at in range(0, len(values), step)]
+        # Values that nobody else holds are written twice as fast: nothing is looked up to see if it was there before.
+        del values
+        return marshal.dumps(together), self._indexes
 
     def _plan(self, shape: _Shape, row: dict[str, Any]) -> _Plan | None:
         """The plan for a shape; None when the schema has no room for it yet."""
