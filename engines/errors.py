@@ -37,7 +37,7 @@ class SideLost(StreamConsoleError):
         self.side = side
 
     def __reduce__(self) -> tuple[type[SideLost], tuple[str, str]]:
-        # Raised in a decoding process, it must arrive whole: by default only the text would be given back.
+        # Raised in a child process, it must arrive whole: by default only the text would be given back.
         return type(self), (self.side, str(self))
 
 

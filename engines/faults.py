@@ -1,7 +1,8 @@
 """Named points at which tests make the program die or fail on purpose.
 
 `STREAMCONSOLE_FAULTS` holds `action@point[:unit][*times]` entries, separated by `;`. Actions: `kill`
-(SIGKILL to itself), `fail` (an ordinary error), `lost` (the target is gone), `hang` (wait for ever).
+(SIGKILL to the whole program), `kill-child` (only to the process that is there), `fail` (an ordinary
+error), `lost` (the target is gone), `hang` (wait for ever).
 Unset, a point costs one look at an empty dict.
 """
 
@@ -38,6 +39,14 @@ def _parse(text: str) -> dict[str, list[_Fault]]:
 
 _faults = _parse(os.environ.get("STREAMCONSOLE_FAULTS", ""))
 
+_program: list[int] = []
+"""Processes that die first when the program is to die: a child's parent."""
+
+
+def die_with(parent: int) -> None:
+    """This process is a child: `kill` means its parent, too."""
+    _program.append(parent)
+
 
 def reach(point: str, unit: object = None) -> None:
     """Pass a named point; dies or fails there when a test asked for it.
@@ -55,8 +64,9 @@ def reach(point: str, unit: object = None) -> None:
 
 
 def _act(action: str, point: str) -> None:
-    if action == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
+    if action in ("kill", "kill-child"):
+        for pid in [*(_program if action == "kill" else ()), os.getpid()]:
+            os.kill(pid, signal.SIGKILL)
     if action == "fail":
         raise InjectedFault(f"fault injected at {point}")
     if action == "lost":

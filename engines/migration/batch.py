@@ -1,4 +1,4 @@
-"""What goes into the decoding of a window, and what comes out. Both cross process borders."""
+"""What goes into the decoding of a window, and what comes out."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ class Normalizer(Protocol):
         """What the target's schema would have to become, by key, for the rows that did not fit."""
         ...
 
-    def payload(self) -> tuple[bytes, list[int]]:
-        """The fitted rows as bytes, and the index of each."""
+    def payload(self) -> tuple[Any, list[int]]:
+        """The fitted rows in the target's own form, and the index of each; just once."""
         ...
 
 
@@ -118,7 +118,7 @@ class Batch:
         needs: not empty when the schema must be widened first; then there is no payload.
     """
 
-    payload: bytes
+    payload: Any
     indexes: Sequence[int]
     rows_read: int
     rejects: list[Reject] = field(default_factory=list)
@@ -139,7 +139,7 @@ def _decode_alike(task: DecodeTask) -> Batch:
     for rows in task.reader.alike(task.window):
         normalizer.add_alike(rows)
     payload, indexes = normalizer.payload()
-    return Batch(payload, _in_short(indexes), len(indexes))
+    return Batch(payload, indexes, len(indexes))
 
 
 def _decode_one_by_one(task: DecodeTask) -> Batch:
@@ -161,16 +161,11 @@ def _decode_one_by_one(task: DecodeTask) -> Batch:
     rows_read += len(refused)
     needs = normalizer.needs()
     if needs:
-        return Batch(b"", [], rows_read, needs=needs)
+        return Batch(None, [], rows_read, needs=needs)
     payload, indexes = normalizer.payload()
     if len(indexes) + len(refused) != rows_read:
         raise AssertionError(f"{rows_read} rows read, {len(indexes)} fitted and {len(refused)} refused: rows were lost")
-    return Batch(payload, _in_short(indexes), rows_read, describe(task.reader, task.window, refused))
-
-
-def _in_short(indexes: list[int]) -> Sequence[int]:
-    """The same ascending numbers; as a range, which crosses a border in a few bytes, when none is left out."""
-    return range(len(indexes)) if indexes and indexes[-1] == len(indexes) - 1 else indexes
+    return Batch(payload, indexes, rows_read, describe(task.reader, task.window, refused))
 
 
 def describe(reader: Reader, window: Window, refused: Mapping[int, tuple[str | None, str]]) -> list[Reject]:

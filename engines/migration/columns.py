@@ -77,11 +77,15 @@ class Schema:
         columns: in the order of the table.
         primary_key: keys of the rows that make up the primary key; empty for none.
         fixed: types must not be widened (the table is somebody else's).
+        closed: no column may be added.
+        spare: columns of a present table; one that a row names is taken as it is.
     """
 
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
     fixed: bool = False
+    closed: bool = False
+    spare: tuple[Column, ...] = ()
 
     def by_key(self) -> dict[str, Column]:
         """The columns by the key of the rows."""
@@ -95,16 +99,25 @@ class Schema:
             most: columns the target can hold; keys past it get none.
         """
         columns = [
-            replace(column, type=widen(column.type, needs[column.key])) if column.key in needs else column
+            replace(column, type=widen(column.type, needs[column.key]))
+            if column.key in needs and not self.fixed
+            else column
             for column in self.columns
         ]
         known = {column.key for column in columns}
-        taken = {column.name.casefold() for column in columns}
+        spare = {column.key: column for column in self.spare}
+        taken = {column.name.casefold() for column in (*columns, *self.spare)}
         for key, kind in needs.items():
-            if key not in known and (most is None or len(columns) < most):
+            if key in known:
+                continue
+            if key in spare:
+                columns.append(spare[key])
+            elif not self.closed and (most is None or len(taken) < most):
                 name = free_name(key, taken)
                 taken.add(name.casefold())
-                columns.append(Column(key, name, kind))
+                # A type that stays as it is must be one that takes values.
+                lasting = ColumnType.TEXT if self.fixed and kind is ColumnType.NULL else kind
+                columns.append(Column(key, name, lasting))
         return replace(self, columns=tuple(columns))
 
 

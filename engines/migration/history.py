@@ -105,11 +105,9 @@ class History:
         event = WindowPutBack(**self._about(), window=window.number, worker=worker)
         await self._keep(event, windows.hand_back, [WindowState.RUNNING, WindowState.FAILED], window.number)
 
-    def keep_rejects(self, window: Window, refused: Sequence[Reject], attempt: int) -> None:
-        """Keep a window's rejects; called in a thread, before the window commits."""
-        # The target waits meanwhile: nothing is written when there is nothing to write or to replace.
-        if refused or attempt > 1:
-            self._workspace.writer.call(rejects.replace, self._run, window.number, refused)
+    def keep_rejects(self, window: Window, refused: Sequence[Reject]) -> None:
+        """Keep a window's rejects in the place of those of an earlier attempt; called in a thread."""
+        self._workspace.writer.call(rejects.replace, self._run, window.number, refused)
 
     async def reconcile(self, settled: list[Settled], *, retry_failed: bool) -> None:
         """Bring the workspace's ledger in line with the target's, which is the truth.

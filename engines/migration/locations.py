@@ -53,7 +53,7 @@ def target_of(settings: MigrationSettings) -> Target:
     url = settings.target
     scheme = _scheme(url)
     if scheme == "sqlite":
-        return _sqlite(url)
+        return _sqlite(url, settings)
     if scheme in ("", "file"):
         path = _path(url)
         if path.suffix.lower() in FILE_ENDINGS or path.is_dir():
@@ -103,7 +103,7 @@ def _path(url: str) -> Path:
     return path.absolute()
 
 
-def _sqlite(url: str) -> SqliteTarget:
+def _sqlite(url: str, settings: MigrationSettings) -> SqliteTarget:
     location, _, table = url.partition("#")
     path, _, query = location.split("://", 1)[1].partition("?")
     if query:
@@ -113,7 +113,8 @@ def _sqlite(url: str) -> SqliteTarget:
         raise Refused(f"target {url}: write sqlite:///relative/path.db#table or sqlite:////absolute/path.db#table")
     if not table:
         raise Refused(f"target {url} names no table: add it after a #, {url}#customers")
-    return SqliteTarget(Path(path[1:]).expanduser().absolute(), unquote(table))
+    place = Path(path[1:]).expanduser().absolute()
+    return SqliteTarget(place, unquote(table), settings.mode, create=settings.create)
 
 
 def _generate(url: str, settings: MigrationSettings) -> GenerateSource:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import orjson
@@ -13,8 +13,8 @@ from streamconsole.engines import private_files
 from streamconsole.engines.bus import Bus, Event
 from streamconsole.engines.control import Command, Leftover, Outcome, Snapshot, Verb
 from streamconsole.engines.errors import Refused, SideLost, StaleEpoch, StreamConsoleError
+from streamconsole.engines.migration.cluster import Cluster, processes_for
 from streamconsole.engines.migration.columns import ColumnType
-from streamconsole.engines.migration.decoding import Decoder, processes_for
 from streamconsole.engines.migration.events import (
     RunCancelled,
     RunCompleted,
@@ -27,13 +27,14 @@ from streamconsole.engines.migration.events import (
 from streamconsole.engines.migration.history import History
 from streamconsole.engines.migration.locations import source_of, target_of
 from streamconsole.engines.migration.manager import WorkerManager
+from streamconsole.engines.migration.moving import Move
 from streamconsole.engines.migration.notifications import Kind, Notification
 from streamconsole.engines.migration.offsets import LOOK_AHEAD, OffsetManager, Position, after
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.worker import Worker
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState, WindowState
-from streamconsole.engines.units import Window
+from streamconsole.engines.units import Reject, Window
 from streamconsole.engines.workspace import Workspace, runs, windows
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.windows import WindowRecord
@@ -58,7 +59,7 @@ class MigrationRun:
         self._source = source_of(self._settings)
         self._target = target_of(self._settings)
         self._history = History(workspace, bus, run)
-        self._decoder = Decoder(0)
+        self._cluster = Cluster(0, self)
         self._manager: WorkerManager | None = None
         self._offsets = OffsetManager([])
         self._state = run.state
@@ -110,13 +111,13 @@ class MigrationRun:
         records = await self._history.records()
         self._failed = {r.window.number: r.window for r in records if r.state is WindowState.FAILED}
         self._rejects = sum(record.rejects for record in records)
-        self._decoder = Decoder(processes_for(self._bytes_left(records), self._settings.workers))
-        self._decoder.warm()
+        self._cluster = Cluster(self._processes(records), self)
+        self._cluster.warm()
         self._offsets = await self._offsets_from(records)
         worker = Worker(
             self._source,
             self._target,
-            self._decoder,
+            self._cluster,
             self._history,
             self._settings.retry.policy(),
             self._widen,
@@ -153,8 +154,10 @@ class MigrationRun:
             )
             await self._move(state, reason, event)
             return state
-        await self._target.finish()
         totals = (await self._workspace.read(windows.totals, [self._run.id]))[self._run.id]
+        # Their connections go first: the target is made whole by the last one.
+        await self._cluster.close()
+        await self._target.finish(whole=not totals.failed)
         await self._move(
             RunState.COMPLETED,
             None,
@@ -191,7 +194,7 @@ class MigrationRun:
         await asyncio.to_thread(private_files.write, path, orjson.dumps(records, option=orjson.OPT_INDENT_2))
 
     async def _let_go(self) -> None:
-        await self._decoder.close()
+        await self._cluster.close()
         await self._target.close()
 
     # Ranges ------------------------------------------------------------------------------------
@@ -243,6 +246,11 @@ class MigrationRun:
             raise Refused(f"--windows: none of the ranges holds a row of {mask(self._settings.source)}")
         return cut
 
+    def _processes(self, records: list[WindowRecord]) -> int:
+        if self._settings.writers is not None:
+            return self._settings.writers
+        return processes_for(self._bytes_left(records), self._settings.workers)
+
     def _bytes_left(self, records: list[WindowRecord]) -> int | None:
         size = self._run.plan["size"]
         if self._settings.windows is not None or self._settings.limit is not None or size is None:
@@ -293,6 +301,16 @@ class MigrationRun:
         most = self._settings.max_rejects
         if most is not None and self._rejects > most and self._ending is None:
             self._end(RunState.PAUSED, f"stopped: {self._rejects:,} rows refused, --max-rejects is {most:,}")
+
+    # What those who move windows ask for -----------------------------------------------------------
+
+    def turn(self, move: Move) -> AbstractContextManager[None]:
+        """The target for one window."""
+        return self._target.turn(move.writer)
+
+    def keep_rejects(self, move: Move, rejects: Sequence[Reject]) -> None:
+        """Keep a window's refused rows before it commits."""
+        self._history.keep_rejects(move.window, rejects)
 
     async def _widen(self, needs: Mapping[str, ColumnType]) -> None:
         async with self._widening:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from streamconsole.engines.retry import Backoff, RetryPolicy
 
 MIB = 2**20
+
+
+class Mode(StrEnum):
+    """What is done about rows that the target holds already.
+
+    `insert`: there must be none. `append`: they stay, and a key that is there already is refused.
+    `upsert`: one with the same key is overwritten. `replace`: all are, in one moment, once the new ones are complete.
+    """
+
+    INSERT = "insert"
+    APPEND = "append"
+    UPSERT = "upsert"
+    REPLACE = "replace"
 
 
 class RetrySettings(BaseModel):
@@ -41,6 +55,10 @@ class MigrationSettings(BaseModel):
         windows: just these ranges, as (lo, hi, rows before lo); None for the whole source.
         key: keys of the rows that make up the primary key; empty for `_id` or `id`, where there is one.
         max_rejects: refused rows above which the run stops; None for no limit.
+        mode: what is done about rows that the target holds already.
+        create: make the table, or columns it lacks; else it must be there with all of them.
+        writers: child processes that read, fit and write windows; 0 for threads of this process; None for as many
+            as pay for input of this size.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,4 +73,7 @@ class MigrationSettings(BaseModel):
     windows: tuple[tuple[int, int, int], ...] | None = None
     key: tuple[str, ...] = ()
     max_rejects: Annotated[int, Field(ge=0)] | None = None
+    mode: Mode = Mode.INSERT
+    create: bool = True
+    writers: Annotated[int, Field(ge=0, le=64)] | None = None
     retry: RetrySettings = RetrySettings()

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 from streamconsole.engines import faults
 from streamconsole.engines.errors import SideLost, StaleEpoch
-from streamconsole.engines.migration.batch import DecodeTask
-from streamconsole.engines.migration.decoding import Decoder
+from streamconsole.engines.migration.cluster import Cluster
 from streamconsole.engines.migration.history import History
+from streamconsole.engines.migration.moving import Move
 from streamconsole.engines.migration.notifications import Kind, Notification
 from streamconsole.engines.migration.sources.source import Source
 from streamconsole.engines.migration.targets.target import SchemaMoved, Target, Written
@@ -22,12 +22,12 @@ PASSING = (OSError, sqlite3.OperationalError)
 
 
 class Worker:
-    """Reads, fits and writes ranges.
+    """Has ranges read, fitted and written.
 
     Args:
         source: where rows come from.
         target: where they go.
-        decoder: where they are decoded.
+        cluster: where ranges are moved.
         history: where every attempt is kept.
         policy: how often a range is tried.
         widen: widens the target's schema, one caller at a time.
@@ -37,14 +37,14 @@ class Worker:
         self,
         source: Source,
         target: Target,
-        decoder: Decoder,
+        cluster: Cluster,
         history: History,
         policy: RetryPolicy,
         widen: Callable[..., Awaitable[None]],
     ) -> None:
         self._source = source
         self._target = target
-        self._decoder = decoder
+        self._cluster = cluster
         self._history = history
         self._policy = policy
         self._widen = widen
@@ -82,21 +82,13 @@ class Worker:
 
     async def _move(self, window: Window, attempt: int) -> Written:
         while True:
-            fitted_by = self._target.normalizer
-            batch = await self._decoder.decode(DecodeTask(self._source.reader, fitted_by, window))
-            if batch.needs:
-                await self._widen(batch.needs)
-                continue
             try:
-                return await self._target.write(
-                    window,
-                    batch,
-                    fitted_by,
-                    self._source.reader,
-                    lambda refused: self._history.keep_rejects(window, refused, attempt),
-                )
+                moved = await self._cluster.move(Move(self._source.reader, self._target.writer(), window, attempt))
             except SchemaMoved:
                 continue
+            if isinstance(moved, Written):
+                return moved
+            await self._widen(moved.columns)
 
 
 def _is_passing(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Decoding processes and their parent: neither outlives nor stops the other."""
+"""Child processes and their parent: neither outlives nor stops the other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_children_are_gone_when_their_parent_is_killed(tmp_path: Path, uninterru
     process = attempt.begin()
     wait_until(lambda: committed(attempt.target), "a window is committed")
     children = descendants(process.pid)
-    assert children, "nothing was decoded by a child"
+    assert children, "nothing was moved by a child"
     process.kill()
     process.wait()
     wait_until(lambda: all(map(is_gone, children)), "the children are gone", within=2.0)
@@ -42,10 +42,10 @@ def test_a_killed_child_costs_only_another_attempt(
     for kills in range(min(crash_count, 10)):
         wait_until(partial(_has_more_than, attempt, 10 * kills), "windows are committed")
         if process.poll() is None:
-            os.kill(_decoding(process.pid), signal.SIGKILL)
+            os.kill(_moving(process.pid), signal.SIGKILL)
     result = attempt.end(process)
     assert result.code == 0, result
-    assert "a decoding process died" in result.err
+    assert "a child process died" in result.err
     assert "Traceback" not in result.err
     assert _attempts(attempt) > 1
     assert differences(uninterrupted(LARGE)[0], attempt.outcome()) == []
@@ -55,8 +55,8 @@ def _has_more_than(attempt: Attempt, windows: int) -> bool:
     return committed(attempt.target) > windows
 
 
-def _decoding(parent: int) -> int:
-    """A child that decodes, not the one that only tidies up after the others."""
+def _moving(parent: int) -> int:
+    """A child that moves windows, not the one that only tidies up after the others."""
     found: list[int] = []
 
     def look() -> bool:
@@ -66,7 +66,7 @@ def _decoding(parent: int) -> int:
                     found.append(child)
         return bool(found)
 
-    wait_until(look, "a child decodes")
+    wait_until(look, "a child is at work")
     return found[0]
 
 

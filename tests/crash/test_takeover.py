@@ -24,6 +24,7 @@ from tests.crash.inputs import CUSTOMERS_IN_MANY
 from tests.crash.interrupting import Attempt
 from tests.crash.outcome import differences
 from tests.program import Result, committed, finish, run, wait_until
+from tests.unit.loading import write
 
 pytestmark = pytest.mark.crash
 
@@ -111,11 +112,11 @@ async def test_a_late_owner_writes_nothing(name: str, ahead: int, tmp_path: Path
         await target.open("run-1", epoch)
     window = Window(1, 0, 10, 0, 10)
     reader = source_of(settings).reader
-    batch: Batch = decode(DecodeTask(reader, late.normalizer, window))
+    batch: Batch = decode(DecodeTask(reader, late.writer().normalizer, window))
     with pytest.raises(StaleEpoch):
-        await late.write(window, batch, late.normalizer, reader, lambda _: None)
+        write(late, window, batch, reader)
     assert committed(path) == 0
-    await new.write(window, batch, new.normalizer, reader, lambda _: None)
+    write(new, window, batch, reader)
     assert committed(path) == 1
     await late.close()
     await new.close()

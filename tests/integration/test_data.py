@@ -160,7 +160,7 @@ async def test_two_runs_at_once_into_one_file_and_two_tables(here: House, tmp_pa
 async def test_a_file_for_processes_is_decoded_by_them(
     here: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamconsole.engines.migration.decoding.PROCESSES_FROM", 0)
+    monkeypatch.setattr("streamconsole.engines.migration.cluster.PROCESSES_FROM", 0)
     source = numbered(tmp_path / "in.ndjson", 1_000)
     run = await here.migrate(source, table(tmp_path), window_rows=100)
     assert len(rows_of(tmp_path / "out.db")) == 1_000

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import AbstractContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streamconsole.engines.migration.batch import DecodeTask, NotAlike, Refuse, decode
+from streamconsole.engines.migration.batch import Batch, NotAlike, Reader, Refuse
 from streamconsole.engines.migration.columns import infer
+from streamconsole.engines.migration.moving import Move, Needs, move
+from streamconsole.engines.migration.settings import Mode
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
-from streamconsole.engines.migration.targets.target import SchemaMoved, Written
+from streamconsole.engines.migration.targets.target import KeepRejects, SchemaMoved, Target, WindowWriter, Written
 from streamconsole.engines.units import Reject, Window
 
 
@@ -47,31 +49,54 @@ class Loader:
             self.number += 1
             window = Window(self.number, self.number * 1000, self.number * 1000 + 1000, 0, len(rows))
         while True:
-            fitted_by = self.target.normalizer
-            batch = decode(DecodeTask(Rows(rows), fitted_by, window))
-            if batch.needs:
-                await self.target.widen(batch.needs)
-                continue
             try:
-                return await self.target.write(window, batch, fitted_by, Rows(rows), self.keep)
+                moved = move(Move(Rows(rows), self.target.writer(), window), self)
             except SchemaMoved:
                 continue
+            if isinstance(moved, Written):
+                return moved
+            assert isinstance(moved, Needs)
+            await self.target.widen(moved.columns)
 
-    def keep(self, rejects: Sequence[Reject]) -> None:
+    def turn(self, task: Move) -> AbstractContextManager[None]:
+        return self.target.turn(task.writer)
+
+    def keep_rejects(self, task: Move, rejects: Sequence[Reject]) -> None:
         self.kept += rejects
+
+
+def write(
+    target: Target,
+    window: Window,
+    batch: Batch,
+    reader: Reader,
+    keep: KeepRejects = lambda _: None,
+    writer: WindowWriter | None = None,
+) -> Written:
+    """Write what is decoded already, as whoever moves a window does."""
+    fitted_by = writer or target.writer()
+    with target.turn(fitted_by):
+        return fitted_by.write(window, batch, reader, keep)
 
 
 @asynccontextmanager
 async def loading(
-    path: Path, sample: list[dict[str, Any]], key: tuple[str, ...] = (), epoch: int = 1
+    path: Path,
+    sample: list[dict[str, Any]],
+    key: tuple[str, ...] = (),
+    epoch: int = 1,
+    mode: Mode = Mode.INSERT,
+    *,
+    create: bool = True,
+    run: str = "run-1",
 ) -> AsyncIterator[Loader]:
-    target = SqliteTarget(path, "t")
+    target = SqliteTarget(path, "t", mode, create=create)
     plan = target.inspect(infer(sample), key)
     target.use(plan["schema"])
-    await target.open("run-1", epoch)
+    await target.open(run, epoch)
     try:
         yield Loader(target)
-        await target.finish()
+        await target.finish(whole=True)
     finally:
         await target.close()
 

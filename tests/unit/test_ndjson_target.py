@@ -19,6 +19,7 @@ from streamconsole.engines.migration.targets.json_rows import JsonRows, dump
 from streamconsole.engines.migration.targets.ndjson import NdjsonTarget
 from streamconsole.engines.migration.targets.target import Settled, Written
 from streamconsole.engines.units import Reject, Window
+from tests.unit.loading import write as write_batch
 
 READER = NdjsonReader(Path("/nowhere"))
 
@@ -30,7 +31,7 @@ def nothing(_: Sequence[Reject]) -> None:
 async def write(target: NdjsonTarget, number: int, *lines: str) -> Written:
     window = Window(number, number * 10, number * 10 + 10, 0, len(lines))
     batch = Batch("".join(f"{line}\n" for line in lines).encode(), list(range(len(lines))), len(lines) + 1)
-    return await target.write(window, batch, target.normalizer, READER, nothing)
+    return write_batch(target, window, batch, READER, nothing)
 
 
 async def opened(path: Path, epoch: int = 1) -> NdjsonTarget:
@@ -46,7 +47,7 @@ async def test_parts_are_joined_in_the_order_of_the_source(tmp_path: Path) -> No
         assert await write(target, number, f"{number}a", f"{number}b") == Written(3, 2, 0)
     await write(target, 7)
     assert not path.exists()
-    await target.finish()
+    await target.finish(whole=True)
     assert path.read_text().split() == ["3a", "3b", "20a", "20b", "100a", "100b"]
     target.forget_parts()
     assert list(tmp_path.iterdir()) == [path]
@@ -71,7 +72,7 @@ async def test_half_a_part_is_no_part(tmp_path: Path) -> None:
     target = NdjsonTarget(tmp_path / "out.ndjson")
     assert await target.open("run-1", 2) == []
     assert not half.exists()
-    await target.finish()
+    await target.finish(whole=True)
     assert (tmp_path / "out.ndjson").read_bytes() == b""
 
 
@@ -84,7 +85,7 @@ async def test_a_late_owner_is_refused(tmp_path: Path, newer: int) -> None:
     with pytest.raises(StaleEpoch):
         await NdjsonTarget(tmp_path / "out.ndjson").open("run-1", newer - 1)
     assert await write(now, 1, "now") == Written(2, 1, 0)
-    await now.finish()
+    await now.finish(whole=True)
     assert (tmp_path / "out.ndjson").read_text() == "now\n"
 
 
@@ -96,7 +97,7 @@ async def test_an_error_before_the_rename_leaves_no_part(tmp_path: Path) -> None
 
     window = Window(1, 10, 20, 0, 1)
     with pytest.raises(SideLost, match="gone"):
-        await target.write(window, Batch(b"x\n", [0], 1), target.normalizer, READER, fail)
+        write_batch(target, window, Batch(b"x\n", [0], 1), READER, fail)
     assert list((tmp_path / "out.ndjson.parts-run-1").glob("*.part")) == []
     assert await write(target, 1, "x") == Written(2, 1, 0)
 

@@ -13,9 +13,10 @@ from streamconsole.engines.errors import SideLost, StaleEpoch
 from streamconsole.engines.migration.batch import DecodeTask, decode
 from streamconsole.engines.migration.columns import ColumnType, infer
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
+from streamconsole.engines.migration.targets.sqlite_window import SqliteWindows
 from streamconsole.engines.migration.targets.target import SchemaMoved, Settled, Written
 from streamconsole.engines.units import Reject, Window
-from tests.unit.loading import Loader, Rows, loading, read
+from tests.unit.loading import Loader, Rows, loading, read, write
 
 WINDOW = Window(1, 0, 100, 0, 2)
 
@@ -48,10 +49,9 @@ async def test_an_error_in_the_middle_leaves_nothing_of_the_window(tmp_path: Pat
         def fail(_: Sequence[Reject]) -> None:
             raise OSError("in the middle")
 
-        fitted = loader.target.normalizer
-        batch = decode(DecodeTask(Rows([{"a": 1}]), fitted, WINDOW))
+        batch = decode(DecodeTask(Rows([{"a": 1}]), loader.target.writer().normalizer, WINDOW))
         with pytest.raises(OSError, match="in the middle"):
-            await loader.target.write(WINDOW, batch, fitted, Rows([{"a": 1}]), fail)
+            write(loader.target, WINDOW, batch, Rows([{"a": 1}]), fail)
         assert read(path) == []
         assert await loader.load([{"a": 1}], WINDOW) == Written(1, 1, 0)
 
@@ -78,13 +78,13 @@ async def test_a_late_owner_is_refused(tmp_path: Path) -> None:
 async def test_a_batch_fitted_before_a_type_was_widened_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     async with loading(path, [{"a": 1}]) as loader:
-        old = loader.target.normalizer
-        batch = decode(DecodeTask(Rows([{"a": 7}]), old, WINDOW))
+        old = loader.target.writer()
+        batch = decode(DecodeTask(Rows([{"a": 7}]), old.normalizer, WINDOW))
         await loader.target.widen({"b": ColumnType.TEXT})
-        assert (await loader.target.write(WINDOW, batch, old, Rows([]), loader.keep)).rows_written == 1
+        assert write(loader.target, WINDOW, batch, Rows([]), writer=old).rows_written == 1
         await loader.target.widen({"a": ColumnType.TEXT})
         with pytest.raises(SchemaMoved):
-            await loader.target.write(Window(2, 100, 200, 0, 1), batch, old, Rows([]), loader.keep)
+            write(loader.target, Window(2, 100, 200, 0, 1), batch, Rows([]), writer=old)
     assert read(path) == [{"a": "7", "b": None}]
 
 
@@ -103,7 +103,7 @@ async def test_a_file_taken_away_is_a_lost_target(tmp_path: Path, how: str) -> N
     with pytest.raises(SideLost, match="removed or replaced"):
         await Loader(target).load([{"a": 1}])
     with pytest.raises(SideLost):
-        await target.finish()
+        await target.finish(whole=True)
     await target.close()
 
 
@@ -122,8 +122,9 @@ async def test_a_word_in_an_error_does_not_make_the_disk_full(tmp_path: Path, na
 async def test_a_full_disk_is_a_lost_target(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     async with loading(path, [{"a": "x"}]) as loader:
-        connection = loader.target._connection
-        assert connection is not None
+        writer = loader.target.writer()
+        assert isinstance(writer, SqliteWindows)
+        connection = writer._connection()
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(SideLost, match="is full"):

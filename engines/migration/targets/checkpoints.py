@@ -10,8 +10,8 @@ import sqlite3
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
-EVERY_BYTES = 4 * 2**20
-"""Bytes of rows between two beginnings."""
+EVERY_WINDOWS = 2
+"""Windows between two beginnings."""
 
 
 class Checkpoints:
@@ -29,10 +29,10 @@ class Checkpoints:
         self._running: Future[None] | None = None
         self._written = 0
 
-    def wrote(self, size: int) -> None:
-        """So many bytes are committed: begin with a checkpoint when it is time."""
-        self._written += size
-        if self._written >= EVERY_BYTES and (self._running is None or self._running.done()):
+    def wrote(self) -> None:
+        """A window is committed: begin with a checkpoint when it is time. From any thread."""
+        self._written += 1
+        if self._written >= EVERY_WINDOWS and (self._running is None or self._running.done()):
             self._written = 0
             self._running = self._thread.submit(self._checkpoint)
 

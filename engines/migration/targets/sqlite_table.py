@@ -58,7 +58,8 @@ def change(connection: sqlite3.Connection, name: str, old: Schema, new: Schema) 
     new = _spare_large_integers(connection, name, old, new)
     before = old.by_key()
     changed = [column for column in new.columns if column.key in before and before[column.key] != column]
-    added = [column for column in new.columns if column.key not in before]
+    present = {column.name for column in new.spare}
+    added = [column for column in new.columns if column.key not in before and column.name not in present]
     if not any(_needs_rebuild(before[column.key], column) for column in changed):
         for column in added:
             _add_column(connection, name, column)
@@ -68,7 +69,12 @@ def change(connection: sqlite3.Connection, name: str, old: Schema, new: Schema) 
 
 
 def insert(
-    connection: sqlite3.Connection, name: str, schema: Schema, rows: Sequence[Sequence[Any]]
+    connection: sqlite3.Connection,
+    name: str,
+    schema: Schema,
+    rows: Sequence[Sequence[Any]],
+    *,
+    replacing: bool = False,
 ) -> dict[int, tuple[str | None, str]]:
     """Write rows; gives those that were refused, by position, with column and reason.
 
@@ -77,18 +83,20 @@ def insert(
         name: the table.
         schema: its columns, in the order of the values.
         rows: each holds the values of one row, or of several, one after the other.
+        replacing: a row whose key is there already takes the place of that one.
     """
     width = len(schema.columns)
+    end = _on_conflict(schema) if replacing else ""
     connection.execute("SAVEPOINT rows")
     refused: dict[int, tuple[str | None, str]] = {}
     try:
         # One statement for many rows: a third less work for SQLite, and fewer waits for the interpreter lock.
         for size, alike in groupby(rows, len):
-            connection.executemany(_insert_statement(name, schema, size // width), alike)
+            connection.executemany(_insert_statement(name, schema, size // width) + end, alike)
     except (sqlite3.IntegrityError, sqlite3.DataError):
         connection.execute("ROLLBACK TO rows")
         single = [each[at : at + width] for each in rows for at in range(0, len(each), width)]
-        refused = _insert_one_by_one(connection, _insert_statement(name, schema, 1), schema, single)
+        refused = _insert_one_by_one(connection, _insert_statement(name, schema, 1) + end, schema, single)
     # Not after other errors: a full disk has ended the transaction, savepoints and all.
     connection.execute("RELEASE rows")
     return refused
@@ -98,6 +106,34 @@ def reflect(connection: sqlite3.Connection, name: str) -> tuple[Column, ...] | N
     """The columns of a present table; None when there is none."""
     found = connection.execute("SELECT name, type FROM pragma_table_info(?)", (name,)).fetchall()
     return tuple(Column(name, name, type_declared(kind), makes_numbers(kind)) for name, kind in found) or None
+
+
+def is_view(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether the name is a view's."""
+    views = "SELECT 1 FROM sqlite_master WHERE type = 'view' AND name = ? COLLATE NOCASE"
+    return connection.execute(views, (name,)).fetchone() is not None
+
+
+def has_rows(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether there is a row in a table."""
+    return connection.execute(f"SELECT 1 FROM {quote(name)} LIMIT 1").fetchone() is not None
+
+
+def is_unique(connection: sqlite3.Connection, name: str, columns: Sequence[str]) -> bool:
+    """Whether the primary key, or a unique index over all rows, has just these columns."""
+    wanted = {column.casefold() for column in columns}
+    keys = connection.execute("SELECT name FROM pragma_table_info(?) WHERE pk", (name,)).fetchall()
+    if {key.casefold() for (key,) in keys} == wanted:
+        return True
+    indexes = connection.execute(
+        'SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial', (name,)
+    ).fetchall()
+    return any(
+        # An expression has no name.
+        {str(column).casefold() for (column,) in connection.execute("SELECT name FROM pragma_index_info(?)", index)}
+        == wanted
+        for index in indexes
+    )
 
 
 def type_declared(declared: str) -> ColumnType:
@@ -129,13 +165,24 @@ def to_json(schema: Schema) -> dict[str, Any]:
         "columns": [asdict(column) for column in schema.columns],
         "primary_key": list(schema.primary_key),
         "fixed": schema.fixed,
+        "closed": schema.closed,
+        "spare": [asdict(column) for column in schema.spare],
     }
 
 
 def from_json(data: Mapping[str, Any]) -> Schema:
     """The schema of plain data."""
-    columns = tuple(Column(**{**each, "type": ColumnType(each["type"])}) for each in data["columns"])
-    return Schema(columns, tuple(data["primary_key"]), data["fixed"])
+    return Schema(
+        _columns(data["columns"]),
+        tuple(data["primary_key"]),
+        data["fixed"],
+        data.get("closed", False),
+        _columns(data.get("spare", ())),
+    )
+
+
+def _columns(data: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
+    return tuple(Column(**{**each, "type": ColumnType(each["type"])}) for each in data)
 
 
 def dump(schema: Schema) -> str:
@@ -152,6 +199,15 @@ def _insert_statement(name: str, schema: Schema, rows: int) -> str:
     columns = ", ".join(quote(column.name) for column in schema.columns)
     marks = f"({', '.join('?' * len(schema.columns))})"
     return f"INSERT INTO {quote(name)} ({columns}) VALUES {', '.join([marks] * rows)}"
+
+
+def _on_conflict(schema: Schema) -> str:
+    names = {column.key: quote(column.name) for column in schema.columns}
+    key = ", ".join(names[each] for each in schema.primary_key)
+    others = [name for each, name in names.items() if each not in schema.primary_key]
+    if not others:
+        return f" ON CONFLICT ({key}) DO NOTHING"
+    return f" ON CONFLICT ({key}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in others)}"
 
 
 def _create_statement(name: str, schema: Schema) -> str:

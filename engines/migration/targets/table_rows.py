@@ -8,7 +8,6 @@ shape needs.
 from __future__ import annotations
 
 import base64
-import marshal
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -91,7 +90,8 @@ class TableNormalizer:
     def __init__(self, schema: Schema, most_columns: int) -> None:
         self._schema = schema
         self._columns = schema.by_key()
-        self._room = most_columns - len(schema.columns)
+        self._spare = {column.key: column for column in schema.spare if column.key not in self._columns}
+        self._room = most_columns - len(schema.columns) - len(self._spare)
         self._plans: dict[_Shape, _Plan | None] = {}
         self._needs: dict[str, ColumnType] = {}
         self._last: tuple[_Shape | None, _Plan | None] = (None, None)
@@ -200,18 +200,15 @@ class TableNormalizer:
         """The type each key needs, for keys whose column is missing or too narrow."""
         return self._needs
 
-    def payload(self) -> tuple[bytes, list[int]]:
-        """The rows by `marshal`, values in the order of the schema's columns, some rows to a list; just once.
+    def payload(self) -> tuple[list[list[Any]], list[int]]:
+        """The rows, values in the order of the schema's columns, some rows to a list; just once.
 
-        One list per row would cost a third more to load, and to collect.
+        One list per row would cost a third more to make, and to collect.
         """
         width = max(1, len(self._schema.columns))
         step = width * max(1, min(ROWS_TOGETHER, VALUES_TOGETHER // width))
         values, self._values = self._values, []
-        together = [values[at : at + step] for at in range(0, len(values), step)]
-        # Values that nobody else holds are written twice as fast: nothing is looked up to see if it was there before.
-        del values
-        return marshal.dumps(together), self._indexes
+        return [values[at : at + step] for at in range(0, len(values), step)], self._indexes
 
     def _plan(self, shape: _Shape, row: dict[str, Any]) -> _Plan | None:
         """The plan for a shape; None when the schema has no room for it yet."""
@@ -262,16 +259,22 @@ class TableNormalizer:
         """
         for key, value in row.items():
             column = self._columns.get(key)
-            current = self._needs.get(key, column.type if column else ColumnType.NULL)
+            present = column or self._spare.get(key)
+            current = self._needs.get(key, present.type if present else ColumnType.NULL)
             kind = widen_for(current, value)
-            if column is None and key not in self._needs:
-                if self._room <= 0:
-                    raise Misfit(key, f"the table has {len(self._columns)} columns already, the most it can have")
-                self._room -= 1
-            elif column is not None and kind is not column.type and self._schema.fixed:
-                raise Misfit(key, f"the column is {column.type}, the value is {type_of(value)}")
+            if present is not None and kind is not present.type and self._schema.fixed:
+                raise Misfit(key, f"the column is {present.type}, the value is {type_of(value)}")
+            if present is None and key not in self._needs:
+                self._take_room(key)
             if column is None or kind is not column.type:
                 self._needs[key] = kind
+
+    def _take_room(self, key: str) -> None:
+        if self._schema.closed:
+            raise Misfit(key, "the table has no such column, and --no-create says that none is made")
+        if self._room <= 0:
+            raise Misfit(key, f"the table has {len(self._columns)} columns already, the most it can have")
+        self._room -= 1
 
 
 def conversion(value: ColumnType, column: Column) -> Convert | None:

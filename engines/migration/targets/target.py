@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -43,11 +44,29 @@ KeepRejects = Callable[[Sequence[Reject]], None]
 """Called, in a thread, with a window's rejects before the window commits."""
 
 
-class Target(Protocol):
-    """A write storage whose ledger commits with a window's data.
+class WindowWriter(Protocol):
+    """Writes windows into a target as it was when this was made; small and picklable.
 
-    `writer` and `location` name it for the operator.
+    What it needs (a connection, say) it opens where it is, at its first window there.
     """
+
+    @property
+    def normalizer(self) -> NormalizerFactory:
+        """How rows are fitted for it."""
+        ...
+
+    def write(self, window: Window, batch: Batch, reader: Reader, keep_rejects: KeepRejects) -> Written:
+        """Claim the window, write its rows and the ledger row, all or nothing (blocking).
+
+        Raises:
+            SideLost: the target is gone or full.
+            StaleEpoch: a newer owner has taken over; nothing was written.
+        """
+        ...
+
+
+class Target(Protocol):
+    """A write storage whose ledger commits with a window's data."""
 
     def inspect(self, needs: Mapping[str, ColumnType], key: tuple[str, ...]) -> dict[str, Any]:
         """Check, without writing, that a new run can begin; gives the plan to show.
@@ -55,6 +74,10 @@ class Target(Protocol):
         Raises:
             Refused: it cannot.
         """
+        ...
+
+    def use(self, schema: Mapping[str, Any]) -> None:
+        """Take the schema that was planned, before `open`."""
         ...
 
     async def open(self, run: str, epoch: int) -> list[Settled]:
@@ -66,38 +89,28 @@ class Target(Protocol):
         """
         ...
 
-    @property
-    def normalizer(self) -> NormalizerFactory:
-        """How rows are fitted at the moment."""
+    def writer(self) -> WindowWriter:
+        """Writes windows into the target as it is now, in this process or in another."""
+        ...
+
+    def turn(self, writer: WindowWriter) -> AbstractContextManager[None]:
+        """The target for one window, for as long as the block runs (called in a thread).
+
+        Raises:
+            SchemaMoved: rows fitted for this writer do not fit any more.
+        """
         ...
 
     async def widen(self, needs: Mapping[str, ColumnType]) -> None:
         """Make the schema hold what is needed, alone, outside any window."""
         ...
 
-    async def write(
-        self,
-        window: Window,
-        batch: Batch,
-        fitted_by: NormalizerFactory,
-        reader: Reader,
-        keep_rejects: KeepRejects,
-    ) -> Written:
-        """Claim the window, write its rows and the ledger row, all or nothing.
+    async def finish(self, *, whole: bool) -> None:
+        """The run has come to its end: make the result durable.
 
-        Raises:
-            SchemaMoved: decode again.
-            SideLost: the target is gone or full.
-            StaleEpoch: a newer owner has taken over; nothing was written.
+        Args:
+            whole: no window failed; only then does `replace` put the new in the place of the old.
         """
-        ...
-
-    async def finish(self) -> None:
-        """All windows are done: make the result whole and durable."""
-        ...
-
-    def use(self, schema: Mapping[str, Any]) -> None:
-        """Take the schema that was planned, before `open`."""
         ...
 
     def forget_parts(self) -> None:
