@@ -18,6 +18,8 @@ class Window:
         hi: offset after its end.
         first_row: rows (lines) of the source before the range, counted from where the run began.
         rows: rows (lines) in it, 0 when not known.
+        bounds: where it begins and ends, as compact JSON that its source understands, when its rows are
+            found by their keys; `lo` and `hi` then count rows.
     """
 
     number: int
@@ -25,6 +27,7 @@ class Window:
     hi: int
     first_row: int
     rows: int
+    bounds: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

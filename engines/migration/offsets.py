@@ -26,11 +26,13 @@ class Position:
         number: number of the next window.
         offset: where it begins.
         row: rows of the source handed out before it.
+        behind: bounds of the window before it, where its source finds rows by their keys.
     """
 
     number: int
     offset: int
     row: int
+    behind: str | None = None
 
 
 class OffsetManager:
@@ -114,4 +116,4 @@ class OffsetManager:
 def after(windows: list[Window]) -> Position:
     """Where to go on after the last of some windows."""
     last = windows[-1]
-    return Position(last.number + 1, last.hi, last.first_row + last.rows)
+    return Position(last.number + 1, last.hi, last.first_row + last.rows, last.bounds)

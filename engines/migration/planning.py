@@ -9,7 +9,7 @@ from typing import Any
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.columns import ColumnType, infer
 from streamconsole.engines.migration.locations import name_of, source_of, target_of
-from streamconsole.engines.migration.settings import MigrationSettings
+from streamconsole.engines.migration.settings import MigrationSettings, Range
 from streamconsole.engines.migration.sources.source import Source, SourceFacts
 from streamconsole.engines.secrets import mask
 
@@ -56,11 +56,24 @@ def plan(settings: MigrationSettings, name: str | None = None) -> Plan:
 
 
 def _refuse_empty_ranges(settings: MigrationSettings, source: Source) -> None:
-    ranges = [(lo, hi) for lo, hi, _ in settings.windows] if settings.windows is not None else None
-    if ranges is None and not source.cut(1, source.align(settings.from_offset), 0):
-        raise Refused(f"--from-offset {settings.from_offset}: {mask(settings.source)} has no row from there on")
-    if ranges is not None and not any(source.cut(1, source.align(lo), 0, None, source.align(hi)) for lo, hi in ranges):
+    if settings.windows is None:
+        if not source.cut(1, source.align(settings.from_offset), 0):
+            raise Refused(f"--from-offset {settings.from_offset}: {mask(settings.source)} has no row from there on")
+        return
+    # All of them are looked at: one that is malformed is refused, wherever it stands.
+    hold = [_holds_a_row(source, each) for each in settings.windows]
+    if not any(hold):
         raise Refused(f"--windows: none of the ranges holds a row of {mask(settings.source)}")
+
+
+def _holds_a_row(source: Source, asked: Range) -> bool:
+    if asked.bounds is None:
+        return source.cut(1, source.align(asked.lo), 0, None, source.align(asked.hi)) is not None
+    if source.unit == "bytes":
+        raise Refused(f"--windows: {asked.lo}-{asked.hi} is a range of keys, and the source is a file")
+    # Nothing is asked for: it is just looked whether the source understands these bounds.
+    source.cut(1, asked.lo, asked.first_row, 0, None, asked.bounds)
+    return True
 
 
 def _key(settings: MigrationSettings, facts: SourceFacts, needs: Mapping[str, ColumnType]) -> tuple[str, ...]:

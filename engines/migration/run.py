@@ -220,7 +220,9 @@ class MigrationRun:
             most = None if limit is None else limit - position.row
             if most is not None and most <= 0:
                 break
-            window = self._source.cut(position.number, position.offset, position.row, most, self._end_of_source())
+            window = self._source.cut(
+                position.number, position.offset, position.row, most, self._end_of_source(), position.behind
+            )
             if window is None:
                 break
             cut.append(window)
@@ -234,7 +236,10 @@ class MigrationRun:
     def _listed_windows(self) -> list[Window]:
         """The ranges asked for, cut where they are larger than a window (in a thread)."""
         cut: list[Window] = []
-        for lo, hi, first_row in self._settings.windows or ():
+        for lo, hi, first_row, bounds in self._settings.windows or ():
+            if bounds is not None:
+                cut.append(Window(len(cut) + 1, lo, hi, first_row, hi - lo, bounds))
+                continue
             lo, hi = self._source.align(lo), self._source.align(hi)
             while lo < hi:
                 window = self._source.cut(len(cut) + 1, lo, first_row, None, hi)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,6 +41,22 @@ class RetrySettings(BaseModel):
         return RetryPolicy(self.attempts, self.backoff, self.delay, self.cap, self.jitter)
 
 
+class Range(NamedTuple):
+    """A range to move, and nothing else.
+
+    Args:
+        lo: first offset, in the source's unit.
+        hi: offset after its end.
+        first_row: rows of the source before it, where that is known.
+        bounds: the keys it begins and ends at, as `runs history` gives them.
+    """
+
+    lo: int
+    hi: int
+    first_row: int = 0
+    bounds: str | None = None
+
+
 class MigrationSettings(BaseModel):
     """One migration.
 
@@ -52,7 +68,7 @@ class MigrationSettings(BaseModel):
         window_bytes: bytes in a window, at most.
         limit: rows to move, at most; None for all.
         from_offset: where to begin (bytes in a file, rows in a generated source).
-        windows: just these ranges, as (lo, hi, rows before lo); None for the whole source.
+        windows: just these ranges; None for the whole source.
         key: keys of the rows that make up the primary key; empty for `_id` or `id`, where there is one.
         max_rejects: refused rows above which the run stops; None for no limit.
         mode: what is done about rows that the target holds already.
@@ -70,7 +86,7 @@ class MigrationSettings(BaseModel):
     window_bytes: Annotated[int, Field(ge=4096, le=256 * MIB)] = 8 * MIB
     limit: Annotated[int, Field(ge=1)] | None = None
     from_offset: Annotated[int, Field(ge=0)] = 0
-    windows: tuple[tuple[int, int, int], ...] | None = None
+    windows: tuple[Range, ...] | None = None
     key: tuple[str, ...] = ()
     max_rejects: Annotated[int, Field(ge=0)] | None = None
     mode: Mode = Mode.INSERT

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
 
-HEAD = "0001"
+HEAD = "0002"
 """Revision that this program writes; a workspace at a later one is refused."""
 
 metadata = MetaData()
@@ -51,6 +51,7 @@ windows = Table(
     Column("hi", BigInteger, nullable=False),
     Column("first_row", BigInteger, nullable=False),
     Column("rows", Integer, nullable=False),
+    Column("bounds", Text),
     Column("state", String(16), nullable=False),
     Column("worker", Integer),
     Column("attempt", Integer, nullable=False),

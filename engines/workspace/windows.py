@@ -38,6 +38,7 @@ class WindowRecord:
             "hi": self.window.hi,
             "first_row": self.window.first_row,
             "rows": self.window.rows,
+            "bounds": self.window.bounds,
             "state": self.state,
             "worker": self.worker,
             "attempt": self.attempt,
@@ -83,6 +84,7 @@ def plan(connection: Connection, run: Run, planned: Sequence[Window]) -> None:
                     "hi": window.hi,
                     "first_row": window.first_row,
                     "rows": window.rows,
+                    "bounds": window.bounds,
                     "state": WindowState.PENDING,
                     "attempt": 0,
                     "rows_read": 0,
@@ -214,7 +216,7 @@ def _change(connection: Connection, run: Run, number: int, **values: Any) -> Non
 
 def _from_row(row: Row[Any]) -> WindowRecord:
     return WindowRecord(
-        window=Window(row.number, row.lo, row.hi, row.first_row, row.rows),
+        window=Window(row.number, row.lo, row.hi, row.first_row, row.rows, row.bounds),
         state=WindowState(row.state),
         worker=row.worker,
         attempt=row.attempt,

@@ -92,7 +92,7 @@ def _settings(source: str, target: str, options: dict[str, Any]) -> MigrationSet
         raise Refused(f"{option}: {message[:1].lower()}{message[1:]}, not {problem['input']!r}") from None
 
 
-def _windows(text: str) -> tuple[tuple[int, int, int], ...]:
+def _windows(text: str) -> tuple[tuple[int, int, int, str | None], ...]:
     """Ranges from a list on the command line or from a file of history."""
     path = Path(text)
     if text and path.exists():
@@ -102,13 +102,13 @@ def _windows(text: str) -> tuple[tuple[int, int, int], ...]:
         lo, dash, hi = part.strip().partition("-")
         if not dash or not lo.isdigit() or not hi.isdigit() or int(hi) <= int(lo):
             raise Refused(f"--windows {part!r}: write LO-HI with LO below HI, or name a file of `runs history --json`")
-        ranges.append((int(lo), int(hi), 0))
+        ranges.append((int(lo), int(hi), 0, None))
     if not ranges:
         raise Refused("--windows names no range: write LO-HI, or name a file of `runs history --json`")
     return tuple(ranges)
 
 
-def _windows_of_file(path: Path) -> tuple[tuple[int, int, int], ...]:
+def _windows_of_file(path: Path) -> tuple[tuple[int, int, int, str | None], ...]:
     import orjson
 
     try:
@@ -116,6 +116,8 @@ def _windows_of_file(path: Path) -> tuple[tuple[int, int, int], ...]:
         found = (
             orjson.loads(text) if text.lstrip().startswith(b"[") else [orjson.loads(x) for x in text.splitlines() if x]
         )
-        return tuple((int(each["lo"]), int(each["hi"]), int(each.get("first_row", 0))) for each in found)
+        return tuple(
+            (int(each["lo"]), int(each["hi"]), int(each.get("first_row", 0)), each.get("bounds")) for each in found
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refused(f"--windows {path}: not what `runs history RUN --json` prints ({error})") from None

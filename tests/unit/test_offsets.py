@@ -141,3 +141,4 @@ async def test_cutting_happens_off_the_loop_and_its_error_reaches_the_taker() ->
 
 def test_where_to_go_on() -> None:
     assert after([Window(4, 10, 30, 2, 5)]) == Position(5, 30, 7)
+    assert after([Window(1, 0, 5, 0, 5, "a"), Window(2, 5, 7, 5, 2, "b")]) == Position(3, 7, 7, "b")

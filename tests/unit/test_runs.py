@@ -200,6 +200,15 @@ async def test_sums_over_windows_follow_every_change(workspace: Workspace, new_r
     assert [each["message"] for each in await workspace.read(windows.failures_of, run.id, 2)] == ["once"]
 
 
+async def test_windows_keep_their_bounds_for_a_later_run(workspace: Workspace, new_run: NewRun) -> None:
+    run = await new_run()
+    planned = [Window(1, 0, 10, 0, 10, '{"upto":["é"]}'), Window(2, 10, 12, 10, 2)]
+    await workspace.write(windows.plan, run, planned)
+    records = await workspace.read(windows.listing, run.id)
+    assert [record.window for record in records] == planned
+    assert [record.as_json()["bounds"] for record in records] == ['{"upto":["é"]}', None]
+
+
 async def test_a_window_handed_back_counts_no_rows(workspace: Workspace, new_run: NewRun) -> None:
     run = await new_run()
     await workspace.write(windows.plan, run, [Window(1, 0, 10, 0, 3)])

@@ -10,14 +10,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine
 
 from streamconsole.engines.errors import Refused
-from streamconsole.engines.workspace import Workspace, schema, sqlite
+from streamconsole.engines.units import Window
+from streamconsole.engines.workspace import Workspace, schema, sqlite, windows
 from streamconsole.engines.workspace.sqlite import filesystem_of
 from streamconsole.engines.workspace.tables import HEAD, metadata
 from streamconsole.engines.workspace.workspace import path_of
@@ -40,6 +42,25 @@ async def test_the_revisions_make_the_tables_that_the_program_uses(workspace: Wo
 
     assert await workspace.read(schema.revision) == HEAD
     assert await workspace.read(differences) == []
+
+
+async def test_a_workspace_of_the_first_revision_keeps_its_windows(tmp_path: Path) -> None:
+    path = tmp_path / "workspace.db"
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    with create_engine(f"sqlite:///{path}").begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        names = "run, number, lo, hi, first_row, rows, state, attempt, rows_read, rows_written, rejects"
+        connection.exec_driver_sql(
+            f"INSERT INTO windows ({names}) VALUES ('old', 1, 0, 9, 0, 3, 'completed', 1, 3, 3, 0)"
+        )
+        connection.engine.dispose()
+    opened = await Workspace.open(str(path))
+    found = await opened.read(windows.listing, "old")
+    await opened.close()
+    assert [record.window for record in found] == [Window(1, 0, 9, 0, 3)]
 
 
 async def test_a_workspace_is_durable_and_private(workspace: Workspace) -> None:

@@ -165,7 +165,13 @@ class GenerateSource:
         return max(0, offset)
 
     def cut(
-        self, number: int, lo: int, first_row: int, most_rows: int | None = None, end: int | None = None
+        self,
+        number: int,
+        lo: int,
+        first_row: int,
+        most_rows: int | None = None,
+        end: int | None = None,
+        behind: str | None = None,
     ) -> Window | None:
         """The next window from a row; None past the last."""
         rows = min(self._window_rows, min(self._count, self._count if end is None else end) - lo)

@@ -153,7 +153,13 @@ class NdjsonSource:
             return file.tell()
 
     def cut(
-        self, number: int, lo: int, first_row: int, most_rows: int | None = None, end: int | None = None
+        self,
+        number: int,
+        lo: int,
+        first_row: int,
+        most_rows: int | None = None,
+        end: int | None = None,
+        behind: str | None = None,
     ) -> Window | None:
         """The next window at an offset; None at the end of the file.
 

@@ -54,7 +54,13 @@ class Source(Protocol):
         ...
 
     def cut(
-        self, number: int, lo: int, first_row: int, most_rows: int | None = None, end: int | None = None
+        self,
+        number: int,
+        lo: int,
+        first_row: int,
+        most_rows: int | None = None,
+        end: int | None = None,
+        behind: str | None = None,
     ) -> Window | None:
         """The next window at an offset; None when the source is dry there.
 
@@ -64,8 +70,10 @@ class Source(Protocol):
             first_row: rows before it.
             most_rows: rows it may have, when fewer than the settings allow.
             end: offset that it must not go past.
+            behind: bounds of the window before it; sources that go by offsets alone need none.
 
         Raises:
+            Refused: `behind` is nothing of this source's.
             SideLost: the source is gone.
         """
         ...
