@@ -5,12 +5,26 @@ Times are integer milliseconds since the epoch; lists and objects are JSON text.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text
 
-HEAD = "0002"
+from streamconsole.engines.workspace import queue_tables
+from streamconsole.engines.workspace.metadata import metadata
+
+HEAD = "0003"
 """Revision that this program writes; a workspace at a later one is refused."""
 
-metadata = MetaData()
+__all__ = [
+    "HEAD",
+    "commands",
+    "events",
+    "failures",
+    "metadata",
+    "nodes",
+    "queue_tables",
+    "rejects",
+    "runs",
+    "windows",
+]
 
 nodes = Table(
     "nodes",
