@@ -34,4 +34,15 @@ class WindowState(StrEnum):
     FAILED = "failed"
 
 
+class ChunkState(StrEnum):
+    """States of a chunk. `present`: it was there already, nothing was sent."""
+
+    BUFFERED = "buffered"
+    SENDING = "sending"
+    RETRYING = "retrying"
+    STORED = "stored"
+    PRESENT = "present"
+    FAILED = "failed"
+
+
 FINISHED_RUNS = frozenset({RunState.COMPLETED, RunState.CANCELLED})
