@@ -9,17 +9,21 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.settings import MigrationSettings
+from streamconsole.engines.migration.sources.databases import Database
 from streamconsole.engines.migration.sources.generate import KINDS, GenerateSource
 from streamconsole.engines.migration.sources.ndjson import NdjsonSource
 from streamconsole.engines.migration.sources.source import Source
+from streamconsole.engines.migration.sources.sql import SqlSource
 from streamconsole.engines.migration.targets.ndjson import NdjsonTarget
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
 from streamconsole.engines.migration.targets.target import Target
 from streamconsole.engines.secrets import mask
 
-SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*)://")
+SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+._-]*)://")
 
 FILE_ENDINGS = (".ndjson", ".jsonl", ".json")
+
+DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql", "duckdb", "cockroachdb")
 
 DEFAULT_COUNT = 1_000_000
 
@@ -39,9 +43,10 @@ def source_of(settings: MigrationSettings) -> Source:
         if path.suffix.lower() in FILE_ENDINGS or path.is_dir() or not path.exists():
             return NdjsonSource(path, settings.window_rows, settings.window_bytes)
         raise Refused(f"source {path}: files that can be read end in {', '.join(FILE_ENDINGS)}")
-    if scheme == "sqlite":
-        raise Refused(f"source {url}: this version writes sqlite:// and does not read it; SOURCE comes before TARGET")
-    raise Refused(_unknown("source", url, scheme, ["generate"], "a .ndjson file or generate://users?count=1000"))
+    if is_database(url):
+        return _table(url, settings)
+    known = ["generate", "sqlite"]
+    raise Refused(_unknown("source", url, scheme, known, "sqlite:///shop.db#customers, or a .ndjson file"))
 
 
 def target_of(settings: MigrationSettings) -> Target:
@@ -66,6 +71,24 @@ def target_of(settings: MigrationSettings) -> Target:
     raise Refused(_unknown("target", url, scheme, ["sqlite"], "sqlite:///shop.db#customers or a .ndjson file"))
 
 
+def is_database(url: str) -> bool:
+    """Whether a URL is one that SQLAlchemy may know."""
+    scheme = _scheme(url)
+    return "+" in scheme or scheme in DIALECTS
+
+
+def database_of(location: str) -> Database:
+    """The database of a URL without fragment.
+
+    Raises:
+        Refused: it names no file.
+    """
+    if _scheme(location).partition("+")[0] != "sqlite":
+        return Database(location)
+    path = _sqlite_path("source", location)
+    return Database("", path, path.stat().st_ino if path.exists() else 0)
+
+
 def name_of(settings: MigrationSettings) -> str:
     """What a migration is called unless its runbook says so: the table or file it fills."""
     if _scheme(settings.target) in ("", "file"):
@@ -79,14 +102,14 @@ def absolute(url: str, folder: Path) -> str:
     scheme = _scheme(url)
     if scheme in ("", "file"):
         return str((folder / Path(url.removeprefix("file://")).expanduser()).absolute())
-    if scheme != "sqlite":
+    if scheme.partition("+")[0] != "sqlite":
         return url
     location, mark, table = url.partition("#")
     path = location.split("://", 1)[1]
     if not path.startswith("/") or path == "/":
         return url
     # The path given is part of a URL already; the folder is not: # and % in its name mean nothing.
-    return f"sqlite:///{Path(quote(str(folder.absolute()), safe='/ ')) / Path(path[1:]).expanduser()}{mark}{table}"
+    return f"{scheme}:///{Path(quote(str(folder.absolute()), safe='/ ')) / Path(path[1:]).expanduser()}{mark}{table}"
 
 
 def _scheme(url: str) -> str:
@@ -105,16 +128,43 @@ def _path(url: str) -> Path:
 
 def _sqlite(url: str, settings: MigrationSettings) -> SqliteTarget:
     location, _, table = url.partition("#")
-    path, _, query = location.split("://", 1)[1].partition("?")
-    if query:
-        raise Refused(f"target {mask(url)}: ?{mask(query)} is not known; a ? in a file's name is written %3F")
-    path = unquote(path)
-    if not path.startswith("/") or path == "/":
-        raise Refused(f"target {url}: write sqlite:///relative/path.db#table or sqlite:////absolute/path.db#table")
+    place = _sqlite_path("target", location)
     if not table:
         raise Refused(f"target {url} names no table: add it after a #, {url}#customers")
-    place = Path(path[1:]).expanduser().absolute()
     return SqliteTarget(place, unquote(table), settings.mode, create=settings.create)
+
+
+def _sqlite_path(what: str, location: str) -> Path:
+    path, _, query = location.split("://", 1)[1].partition("?")
+    if query:
+        raise Refused(f"{what} {mask(location)}: ?{mask(query)} is not known; a ? in a file's name is written %3F")
+    path = unquote(path)
+    if not path.startswith("/") or path == "/":
+        raise Refused(f"{what} {location}: write sqlite:///relative/path.db#table or sqlite:////absolute/path.db#table")
+    return Path(path[1:]).expanduser().absolute()
+
+
+def _table(url: str, settings: MigrationSettings) -> SqlSource:
+    location, _, table = url.partition("#")
+    if not table:
+        raise Refused(f"source {mask(url)} names no table: add it after a #, {mask(url)}#customers")
+    database = database_of(location)
+    return SqlSource(
+        database,
+        unquote(table),
+        settings.window_rows,
+        settings.window_bytes,
+        settings.from_offset,
+        key=settings.key,
+        apart=not _writes_to(settings.target, database.path),
+    )
+
+
+def _writes_to(target: str, path: Path | None) -> bool:
+    location = target.partition("#")[0]
+    if path is None or _scheme(location).partition("+")[0] != "sqlite":
+        return False
+    return _sqlite_path("target", location).resolve() == path.resolve()
 
 
 def _generate(url: str, settings: MigrationSettings) -> GenerateSource:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamconsole.engines.errors import Refused
-from streamconsole.engines.migration.columns import ColumnType, infer
+from streamconsole.engines.migration.columns import ColumnType, infer, widen
 from streamconsole.engines.migration.locations import name_of, source_of, target_of
 from streamconsole.engines.migration.settings import MigrationSettings, Range
 from streamconsole.engines.migration.sources.source import Source, SourceFacts
@@ -42,17 +42,29 @@ def plan(settings: MigrationSettings, name: str | None = None) -> Plan:
     """
     source, target = source_of(settings), target_of(settings)
     facts = source.inspect()
-    _refuse_empty_ranges(settings, source)
-    needs = infer(facts.sample)
+    if facts.size != 0:
+        _refuse_empty_ranges(settings, source)
+    needs = _needs(facts)
     key = _key(settings, facts, needs)
     data = {
         "size": facts.size,
         "unit": source.unit,
         "fingerprint": facts.fingerprint,
         "key": list(key),
+        **({"notes": list(facts.notes)} if facts.notes else {}),
         **target.inspect(needs, key),
     }
     return Plan(name or name_of(settings), settings, key, data)
+
+
+def _needs(facts: SourceFacts) -> dict[str, ColumnType]:
+    """The type each key needs: what is declared and what the sample shows; where they clash, the sample is right."""
+    needs = dict(facts.columns)
+    for key, kind in infer(facts.sample).items():
+        declared = needs.get(key, ColumnType.NULL)
+        both = widen(declared, kind)
+        needs[key] = kind if both is ColumnType.TEXT and declared is not ColumnType.TEXT else both
+    return needs
 
 
 def _refuse_empty_ranges(settings: MigrationSettings, source: Source) -> None:
@@ -83,6 +95,8 @@ def _key(settings: MigrationSettings, facts: SourceFacts, needs: Mapping[str, Co
             raise Refused(f"--key {key}: no row of {settings.source} looked at has it; there are {known}")
     if settings.key:
         return settings.key
+    if facts.columns:
+        return facts.key
     for key in KEYS:
         if all(row.get(key) is not None for row in facts.sample):
             return (key,)

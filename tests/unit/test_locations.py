@@ -58,7 +58,6 @@ def test_a_fragment_after_a_file_means_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "target", "words"),
     [
-        ("sqlite:///shop.db#t", "customers.json", "SOURCE comes before TARGET"),
         ("generate://users", "generate://users", "SOURCE comes before TARGET"),
         ("generate://users", "sqlite:///shop.db?mode=ro#t", "?mode=ro is not known"),
         ("generate://users", "shop.db", "sqlite:///"),

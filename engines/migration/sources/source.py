@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from streamconsole.engines.migration.batch import Reader
+from streamconsole.engines.migration.columns import ColumnType
 from streamconsole.engines.units import Window
 
 
@@ -17,11 +19,19 @@ class SourceFacts:
         size: where its offsets end, in the source's unit; None when not known.
         fingerprint: tells whether it is still the same later.
         sample: some of its rows.
+        columns: what each column holds as the source declares it, in its order; empty when it declares nothing.
+        key: keys of the rows that make up its primary key.
+        required: keys whose values are never null.
+        notes: what the operator should know before it begins.
     """
 
     size: int | None
     fingerprint: dict[str, Any]
     sample: list[dict[str, Any]]
+    columns: Mapping[str, ColumnType] = field(default_factory=dict)
+    key: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Source(Protocol):

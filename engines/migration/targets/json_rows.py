@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import repeat
 from math import isfinite
 from typing import Any
 
@@ -49,6 +50,10 @@ class JsonNormalizer:
         except Misfit:
             raise NotAlike from None
         self._indexes.extend(range(first, first + len(rows)))
+
+    def add_block(self, keys: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+        """Fit many rows."""
+        self.add_alike(list(map(dict, map(zip, repeat(keys), rows))))
 
     def needs(self) -> Mapping[str, ColumnType]:
         """Never anything: a line takes any row."""

@@ -141,10 +141,16 @@ class TableNormalizer:
         keys = [*rows[0]]
         if [*chain.from_iterable(rows)] != keys * len(rows) or set(map(len, rows)) != {len(keys)}:
             raise NotAlike
+        # All values in one list: a column is a slice of it, and putting one back costs no new rows.
+        self._add_values(keys, list(chain.from_iterable(map(dict.values, rows))), len(rows))
+
+    def add_block(self, keys: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+        """Fit rows of the same keys column by column."""
+        self._add_values([*keys], list(chain.from_iterable(rows)), len(rows))
+
+    def _add_values(self, keys: list[str], values: list[Any], count: int) -> None:
         if not self._columns.keys() >= set(keys):
             raise NotAlike
-        # All values in one list: a column is a slice of it, and putting one back costs no new rows.
-        values = list(chain.from_iterable(map(dict.values, rows)))
         width = len(keys)
         try:
             if keys == [column.key for column in self._schema.columns]:
@@ -154,13 +160,11 @@ class TableNormalizer:
                     if fitted is not found:
                         values[position::width] = fitted
             else:
-                values = self._arranged(
-                    dict(zip(keys, (values[n::width] for n in range(width)), strict=True)), len(rows)
-                )
+                values = self._arranged(dict(zip(keys, (values[n::width] for n in range(width)), strict=True)), count)
         except (TooWide, Misfit):
             raise NotAlike from None
         self._values.extend(values)
-        self._indexes.extend(range(len(self._indexes), len(self._indexes) + len(rows)))
+        self._indexes.extend(range(len(self._indexes), len(self._indexes) + count))
 
     def _arranged(self, found: Mapping[str, list[Any]], count: int) -> list[Any]:
         """Values of rows whose keys are others, or in another order, than the table's columns."""

@@ -1,0 +1,137 @@
+"""Connections to databases that are read, and what their errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from streamconsole.engines.errors import Refused, SideLost
+from streamconsole.engines.secrets import mask
+
+BUSY_TIMEOUT_S = 10.0
+
+DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient", "pymssql": "pymssql", "oracledb": "oracledb"}
+"""Modules whose package has another name."""
+
+BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT})
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database that is read; small and picklable.
+
+    Args:
+        url: SQLAlchemy URL; not used for SQLite.
+        path: the file, when it is SQLite.
+        inode: tells the file from another one put in its place; 0 when there was none yet.
+    """
+
+    url: str
+    path: Path | None = None
+    inode: int = 0
+
+    def __str__(self) -> str:
+        return str(self.path) if self.path is not None else mask(self.url)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection that only reads.
+
+        Raises:
+            SQLAlchemyError, ModuleNotFoundError: as they come; see `refusing` and `losing`.
+            SideLost: the file is gone, or another one is in its place.
+        """
+        if self.path is not None and self.inode:
+            self._refuse_another_file(self.path)
+        with _engine(self.url, self.path).connect() as connection:
+            yield connection
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Turns what goes wrong before the first write into a refusal."""
+        try:
+            yield
+        except (SideLost, OSError) as error:
+            raise Refused(str(error)) from error
+        except ModuleNotFoundError as error:
+            module = (error.name or "").split(".")[0]
+            raise Refused(
+                f"source {self}: its driver is not installed: pip install {DRIVERS.get(module, module)}"
+            ) from None
+        except NoSuchModuleError:
+            raise Refused(f"source {self}: no driver of that name is known: pip install the dialect it needs") from None
+        except ArgumentError as error:
+            raise Refused(f"source {self}: {mask(str(error))}") from None
+        except SQLAlchemyError as error:
+            raise Refused(f"source {self} cannot be read ({told(error)}){_hint(error)}") from error
+
+    @contextmanager
+    def losing(self) -> Iterator[None]:
+        """Turns errors in mid-run into the loss of a side, or into a passing error when it may pass."""
+        try:
+            yield
+        except DBAPIError as error:
+            if _may_pass(error):
+                raise OSError(f"source {self}: {told(error)}") from error
+            raise SideLost("source", f"{self} cannot be read any more ({told(error)})") from error
+        except SQLAlchemyError as error:
+            raise SideLost("source", f"{self} cannot be read any more ({told(error)})") from error
+
+    def _refuse_another_file(self, path: Path) -> None:
+        try:
+            same = path.stat().st_ino == self.inode
+        except OSError:
+            same = False
+        if not same:
+            raise SideLost("source", f"{path} was removed or replaced while it was read")
+
+
+@lru_cache(maxsize=64)
+def _engine(url: str, path: Path | None) -> Engine:
+    """This process's engine for a URL: its pool is shared by all who read there."""
+    if path is None:
+        engine = create_engine(make_url(url))
+        if engine.dialect.is_async:
+            raise ArgumentError(f"the driver {engine.dialect.driver} is asynchronous: name one that is not")
+        return engine
+
+    def opened() -> sqlite3.Connection:
+        # Never made when it is not there; rolls back what a crash left unfinished, as any reader must.
+        uri = f"file:{quote(str(path))}?mode=rw"
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    # Opened per window: that is cheap, and nothing stays open behind a run.
+    return create_engine("sqlite://", creator=opened, poolclass=NullPool)
+
+
+def told(error: SQLAlchemyError) -> str:
+    """What a database says, without the statement and its values."""
+    text = str(error.orig) if isinstance(error, DBAPIError) and error.orig is not None else str(error)
+    return mask(" ".join(text.split()))[:500]
+
+
+def _hint(error: SQLAlchemyError) -> str:
+    text = told(error)
+    if "locked" in text:
+        return ": another program holds it"
+    if "not a database" in text or "unable to open" in text or "malformed" in text:
+        return ": is it a SQLite file, and readable?"
+    return ""
+
+
+def _may_pass(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return (getattr(error.orig, "sqlite_errorcode", 0) & 0xFF) in BUSY
+    return isinstance(error, OperationalError) and not error.connection_invalidated
