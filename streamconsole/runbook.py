@@ -18,11 +18,34 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.locations import absolute
 from streamconsole.engines.migration.settings import MigrationSettings
+from streamconsole.engines.migration.transforms.settings import (
+    CastSettings,
+    ColumnSettings,
+    DropSettings,
+    ExecSettings,
+    HashSettings,
+    PythonSettings,
+    RenameSettings,
+    at_home,
+)
 from streamconsole.engines.secrets import mask
 
 DEFAULT_NAME = "streamconsole.toml"
 
 VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+KEPT_AS_WRITTEN = re.compile(r"\.transform\[\d+\]\.key$")
+"""What is looked up when it is needed, and never kept: the keys of hashes."""
+
+
+TRANSFORMS: Mapping[str, type[BaseModel]] = {
+    "hash": HashSettings,
+    "rename": RenameSettings,
+    "drop": DropSettings,
+    "cast": CastSettings,
+    "python": PythonSettings,
+    "exec": ExecSettings,
+}
 
 
 class ConsoleSettings(BaseModel):
@@ -100,7 +123,7 @@ def _expand(value: Any, path: Path, key: str, environ: Mapping[str, str]) -> Any
         return {name: _expand(item, path, f"{key}.{name}".lstrip("."), environ) for name, item in value.items()}
     if isinstance(value, list):
         return [_expand(item, path, f"{key}[{n}]", environ) for n, item in enumerate(value)]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or KEPT_AS_WRITTEN.search(key):
         return value
 
     def replace(match: re.Match[str]) -> str:
@@ -115,8 +138,13 @@ def _expand(value: Any, path: Path, key: str, environ: Mapping[str, str]) -> Any
 def _explain(path: Path, error: ValidationError) -> str:
     problems = []
     for detail in error.errors():
-        place = _key_path(detail["loc"])
-        if detail["type"] == "extra_forbidden":
+        place = _key_path(_without_kind(detail["loc"]))
+        if detail["type"].startswith("union_tag"):
+            problems.append(f"{place}.kind must be one of {', '.join(TRANSFORMS)}")
+        elif detail["loc"][-1:] == ("key",):
+            # What was written in the place of a variable's name may be the secret itself.
+            problems.append(f"{place}: {detail['msg'].removeprefix('Value error, ')}")
+        elif detail["type"] == "extra_forbidden":
             problems.append(f"{place} is not known{_closest(detail['loc'])}")
         elif detail["type"] == "missing":
             problems.append(f"{place} is missing")
@@ -131,12 +159,23 @@ def _key_path(location: tuple[int | str, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
 
 
+def _without_kind(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """A place in the file: the kind of a transform is no part of the way to its keys."""
+    if len(location) > 4 and location[2] == "transform":
+        return (*location[:4], *location[5:])
+    return location
+
+
 def _closest(location: tuple[int | str, ...]) -> str:
     model: type[BaseModel] = {
         "migration": NamedMigration,
         "console": ConsoleSettings,
         "workspace": WorkspaceSettings,
     }.get(str(location[0]), Runbook)  # type: ignore[assignment]
+    if len(location) > 4 and location[2] == "transform":
+        model = TRANSFORMS[str(location[4])]
+    elif len(location) > 4 and location[2] == "columns":
+        model = ColumnSettings
     close = difflib.get_close_matches(str(location[-1]), model.model_fields, 1)
     return f": did you mean {close[0]}?" if close else ""
 
@@ -153,7 +192,11 @@ def _resolved(runbook: Runbook, folder: Path) -> Runbook:
     """With every path absolute, so that a run can be resumed from anywhere."""
     migrations = tuple(
         migration.model_copy(
-            update={"source": absolute(migration.source, folder), "target": absolute(migration.target, folder)}
+            update={
+                "source": absolute(migration.source, folder),
+                "target": absolute(migration.target, folder),
+                "transform": tuple(at_home(each, folder) for each in migration.transform),
+            }
         )
         for migration in runbook.migration
     )

@@ -71,6 +71,7 @@ class RunSummary:
             "rows": totals.rows_written,
             "rows_read": totals.rows_read,
             "rejects": totals.rejects,
+            "dropped": totals.dropped,
             "seconds": round(self.seconds, 3),
         }
 
@@ -85,6 +86,9 @@ class RunSummary:
             parts.append(
                 f"{counted(totals.rejects, 'row')} refused (`streamconsole runs rejects {run.id}{self.where}`)"
             )
+        if totals.dropped:
+            what = "dropped" if totals.dropped > 0 else "added"
+            parts.append(f"{counted(abs(totals.dropped), 'row')} {what} by transforms")
         if run.state in (RunState.PAUSED, RunState.FAILURE, RunState.RUNNING):
             reason = f"{run.reason}: " if run.reason else ""
             parts.append(f"{reason}resume with `streamconsole runs resume {run.id}{self.where}`")

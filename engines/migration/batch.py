@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 from streamconsole.engines.migration.columns import ColumnType
@@ -63,6 +63,30 @@ class BlockReader(Protocol):
         Raises:
             NotAlike: they must be read one by one (also after some were given).
         """
+        ...
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the rows of one window on the way from the source to the target.
+
+    Args:
+        read: rows of the source, refused ones included.
+        dropped: rows that were left out on purpose.
+        added: rows made beyond one for each.
+    """
+
+    read: int = 0
+    dropped: int = 0
+    added: int = 0
+
+
+@runtime_checkable
+class ChangingReader(Reader, Protocol):
+    """A reader that may leave rows out or add some; it says how many."""
+
+    def begin(self, counts: Counts) -> Reader:
+        """Itself, for one window; what it does is counted in `counts`."""
         ...
 
 
@@ -131,10 +155,12 @@ class DecodeTask:
 class Batch:
     """A window's rows, fitted to a target.
 
+    Rows read and added are as many as rows fitted, refused and dropped.
+
     Args:
         payload: the rows in the target's own form.
-        indexes: index of each fitted row in its window.
-        rows_read: rows seen, refused ones included.
+        indexes: index of each fitted row in its window; several rows may come from one of the source.
+        rows_read: rows of the source, refused and dropped ones included.
         rejects: the refused ones.
         needs: not empty when the schema must be widened first; then there is no payload.
     """
@@ -148,10 +174,14 @@ class Batch:
 
 def decode(task: DecodeTask) -> Batch:
     """Read a window and fit its rows: pure, runs in a thread or in another process."""
+    counts = Counts()
+    changing = isinstance(task.reader, ChangingReader)
+    if isinstance(task.reader, ChangingReader):
+        task = replace(task, reader=task.reader.begin(counts))
     try:
         return _decode_alike(task)
     except NotAlike:
-        return _decode_one_by_one(task)
+        return _decode_one_by_one(task, counts if changing else None)
 
 
 def _decode_alike(task: DecodeTask) -> Batch:
@@ -167,40 +197,48 @@ def _decode_alike(task: DecodeTask) -> Batch:
     return Batch(payload, indexes, len(indexes))
 
 
-def _decode_one_by_one(task: DecodeTask) -> Batch:
-    refused: dict[int, tuple[str | None, str]] = {}
+def _decode_one_by_one(task: DecodeTask, counts: Counts | None = None) -> Batch:
+    refused: list[Refused] = []
 
     def refuse(index: int, column: str | None, reason: str) -> None:
-        refused[index] = (column, reason)
+        refused.append((index, column, reason))
 
     normalizer = task.normalizer()
     add = normalizer.add
-    rows_read = 0
+    taken = 0
     for index, row in task.reader.rows(task.window, refuse):
-        rows_read += 1
         try:
             add(index, row)
+            taken += 1
         except Misfit as misfit:
             refuse(index, misfit.column, str(misfit))
-            rows_read -= 1
-    rows_read += len(refused)
+    seen = taken + len(refused)
+    rows_read = seen if counts is None else counts.read
     needs = normalizer.needs()
     if needs:
         return Batch(None, [], rows_read, needs=needs)
     payload, indexes = normalizer.payload()
-    if len(indexes) + len(refused) != rows_read:
-        raise AssertionError(f"{rows_read} rows read, {len(indexes)} fitted and {len(refused)} refused: rows were lost")
+    dropped, added = (counts.dropped, counts.added) if counts is not None else (0, 0)
+    if len(indexes) + len(refused) + dropped != rows_read + added:
+        raise AssertionError(
+            f"{rows_read} rows read and {added} added, {len(indexes)} fitted, {len(refused)} refused and "
+            f"{dropped} dropped: rows were lost"
+        )
     return Batch(payload, indexes, rows_read, describe(task.reader, task.window, refused))
 
 
-def describe(reader: Reader, window: Window, refused: Mapping[int, tuple[str | None, str]]) -> list[Reject]:
+Refused = tuple[int, str | None, str]
+"""Index of a refused row in its window, the column it does not fit, and why."""
+
+
+def describe(reader: Reader, window: Window, refused: Sequence[Refused]) -> list[Reject]:
     """Refused rows as the operator will find them listed."""
     if not refused:
         return []
-    located = reader.locate(window, set(refused))
+    located = reader.locate(window, {index for index, _, _ in refused})
     return [
         _reject(window, index, located.get(index, (window.lo, "")), column, reason)
-        for index, (column, reason) in sorted(refused.items())
+        for index, column, reason in sorted(refused, key=lambda each: each[0])
     ]
 
 

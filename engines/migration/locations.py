@@ -17,6 +17,7 @@ from streamconsole.engines.migration.sources.sql import SqlSource
 from streamconsole.engines.migration.targets.ndjson import NdjsonTarget
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
 from streamconsole.engines.migration.targets.target import Target
+from streamconsole.engines.migration.transforms.reader import transformed
 from streamconsole.engines.secrets import mask
 
 SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+._-]*)://")
@@ -29,7 +30,16 @@ DEFAULT_COUNT = 1_000_000
 
 
 def source_of(settings: MigrationSettings) -> Source:
-    """The source that the settings name.
+    """The source that the settings name, with the transforms they ask for.
+
+    Raises:
+        Refused: nothing this program can read.
+    """
+    return transformed(bare_source_of(settings), settings.transform, settings.columns)
+
+
+def bare_source_of(settings: MigrationSettings) -> Source:
+    """The source itself.
 
     Raises:
         Refused: nothing this program can read.

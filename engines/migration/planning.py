@@ -11,6 +11,7 @@ from streamconsole.engines.migration.columns import ColumnType, infer, widen
 from streamconsole.engines.migration.locations import name_of, source_of, target_of
 from streamconsole.engines.migration.settings import MigrationSettings, Range
 from streamconsole.engines.migration.sources.source import Source, SourceFacts
+from streamconsole.engines.migration.transforms.settings import types_of_columns
 from streamconsole.engines.secrets import mask
 
 KEYS = ("_id", "id")
@@ -44,7 +45,7 @@ def plan(settings: MigrationSettings, name: str | None = None) -> Plan:
     facts = source.inspect()
     if facts.size != 0:
         _refuse_empty_ranges(settings, source)
-    needs = _needs(facts)
+    needs = _needs(facts) | types_of_columns(settings.columns)
     key = _key(settings, facts, needs)
     data = {
         "size": facts.size,

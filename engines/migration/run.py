@@ -31,6 +31,8 @@ from streamconsole.engines.migration.moving import Move
 from streamconsole.engines.migration.notifications import Kind, Notification
 from streamconsole.engines.migration.offsets import LOOK_AHEAD, OffsetManager, Position, after
 from streamconsole.engines.migration.settings import MigrationSettings
+from streamconsole.engines.migration.transforms.child_program import end_programs
+from streamconsole.engines.migration.transforms.reader import owned
 from streamconsole.engines.migration.worker import Worker
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState, WindowState
@@ -56,7 +58,9 @@ class MigrationRun:
         self._bus = bus
         self._run = run
         self._settings = MigrationSettings.model_validate(run.spec)
-        self._source = source_of(self._settings)
+        self._owner = f"{run.id}/{run.epoch}"
+        stderr = workspace.path.with_name(f"stderr-{run.id}")
+        self._source = owned(source_of(self._settings), self._owner, stderr)
         self._target = target_of(self._settings)
         self._history = History(workspace, bus, run)
         self._cluster = Cluster(0, self)
@@ -194,6 +198,8 @@ class MigrationRun:
         await asyncio.to_thread(private_files.write, path, orjson.dumps(records, option=orjson.OPT_INDENT_2))
 
     async def _let_go(self) -> None:
+        # Threads cannot be ended, and may be waiting for a program that never ends.
+        await asyncio.to_thread(end_programs, self._owner)
         await self._cluster.close()
         await self._target.close()
 
@@ -254,7 +260,10 @@ class MigrationRun:
     def _processes(self, records: list[WindowRecord]) -> int:
         if self._settings.writers is not None:
             return self._settings.writers
-        return processes_for(self._bytes_left(records), self._settings.workers)
+        if self._settings.pool == "threads":
+            return 0
+        size = None if self._settings.pool == "processes" else self._bytes_left(records)
+        return processes_for(size, self._settings.workers)
 
     def _bytes_left(self, records: list[WindowRecord]) -> int | None:
         size = self._run.plan["size"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from streamconsole.engines.migration.transforms.settings import ColumnMap, TransformSettings
 from streamconsole.engines.retry import Backoff, RetryPolicy
 
 MIB = 2**20
@@ -73,6 +74,9 @@ class MigrationSettings(BaseModel):
         max_rejects: refused rows above which the run stops; None for no limit.
         mode: what is done about rows that the target holds already.
         create: make the table, or columns it lacks; else it must be there with all of them.
+        pool: where windows are moved: `threads` of this process, or child `processes`; None for what pays.
+        transform: what happens to the rows, in order.
+        columns: what becomes of single columns after that, by their keys.
         writers: child processes that read, fit and write windows; 0 for threads of this process; None for as many
             as pay for input of this size.
     """
@@ -92,4 +96,15 @@ class MigrationSettings(BaseModel):
     mode: Mode = Mode.INSERT
     create: bool = True
     writers: Annotated[int, Field(ge=0, le=64)] | None = None
+    pool: Literal["threads", "processes"] | None = None
+    transform: tuple[TransformSettings, ...] = ()
+    columns: ColumnMap = {}
     retry: RetrySettings = RetrySettings()
+
+    @model_validator(mode="after")
+    def _one_pool(self) -> Self:
+        if self.pool == "threads" and self.writers:
+            raise ValueError('pool = "threads" and writers contradict each other: writers are processes')
+        if self.pool == "processes" and self.writers == 0:
+            raise ValueError('pool = "processes" needs at least one of writers')
+        return self

@@ -69,6 +69,11 @@ class Totals:
         """Windows in all."""
         return self.pending + self.running + self.completed + self.failed
 
+    @property
+    def dropped(self) -> int:
+        """Rows that transforms left out, less those they added."""
+        return self.rows_read - self.rows_written - self.rejects
+
 
 def plan(connection: Connection, run: Run, planned: Sequence[Window]) -> None:
     """Record windows as pending, before they are handed out."""

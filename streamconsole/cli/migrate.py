@@ -44,6 +44,16 @@ class Size(click.ParamType[int]):
 )
 @click.option("--key", help="Keys of a row that make up the primary key.  [default: _id or id, where there is one]")
 @click.option("--max-rejects", type=int, help="Stop when more rows than this are refused.")
+@click.option(
+    "--transform",
+    metavar="KIND:…",
+    multiple=True,
+    help="What happens to the rows; may be repeated: hash:password, rename:old=new, drop:a,b, cast:age=integer, "
+    "python:module:function, 'exec:./check --strict'.",
+)
+@click.option("--map", "columns", metavar="FILE", help="TOML or JSON: per column rename, drop, type.")
+@click.option("--pool", help="Where windows are moved: threads or processes.  [default: what pays]")
+@click.option("--dry-run", is_flag=True, help="Print what would be done; write nothing.")
 @click.option("--name", help="What to call the run.")
 @click.option("--resume", metavar="RUN", help="Go on with this run instead; does just what is left.")
 @common
@@ -66,16 +76,23 @@ def migrate(
     if not source or not target:
         example = "for example customers.json sqlite:///shop.db#customers"
         raise click.UsageError(f"name SOURCE and TARGET, {example}; or a run to --resume", context)
-    name = options.pop("name")
+    name, dry_run = options.pop("name"), options.pop("dry_run")
     settings = _settings(source, target, options)
+    if dry_run:
+        from streamconsole.cli.dry_run import dry_run_of
+
+        return dry_run_of(asked, ((name, settings),))
     return work_on(asked, asked.workspace_beside(Path.cwd()), Todo(migrations=((name, settings),), always_new=True))
 
 
 def _settings(source: str, target: str, options: dict[str, Any]) -> MigrationSettings:
     from pydantic import ValidationError
 
+    from streamconsole.cli.column_map import column_map
     from streamconsole.engines.migration.locations import absolute
     from streamconsole.engines.migration.settings import MigrationSettings
+    from streamconsole.engines.migration.transforms.settings import at_home
+    from streamconsole.engines.migration.transforms.spelling import parse
 
     given_options = {name: value for name, value in options.items() if value is not None}
     if "windows" in given_options:
@@ -83,10 +100,15 @@ def _settings(source: str, target: str, options: dict[str, Any]) -> MigrationSet
     if "key" in given_options:
         given_options["key"] = tuple(filter(None, given_options["key"].split(",")))
     here = Path.cwd()
+    given_options["transform"] = tuple(at_home(parse(text), here) for text in given_options["transform"])
+    if "columns" in given_options:
+        given_options["columns"] = column_map(Path(given_options["columns"]))
     try:
         return MigrationSettings(source=absolute(source, here), target=absolute(target, here), **given_options)
     except ValidationError as error:
         problem = error.errors()[0]
+        if not problem["loc"]:
+            raise Refused(problem["msg"].removeprefix("Value error, ")) from None
         option = "--" + str(problem["loc"][0]).replace("_", "-")
         message = problem["msg"]
         raise Refused(f"{option}: {message[:1].lower()}{message[1:]}, not {problem['input']!r}") from None

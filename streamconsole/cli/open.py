@@ -12,9 +12,10 @@ from streamconsole.engines.errors import Refused
 
 @click.command("open", short_help="Open the console on a RUNBOOK, or on the workspace alone.")
 @click.argument("runbook", required=False)
+@click.option("--dry-run", is_flag=True, help="Print what would be done; write nothing.")
 @common
 @click.pass_context
-def open_console(context: click.Context, runbook: str | None = None) -> int:
+def open_console(context: click.Context, runbook: str | None = None, dry_run: bool = False) -> int:
     """Open the console on a RUNBOOK (default: streamconsole.toml here), or on the workspace alone.
 
     With --no-ui everything in the runbook is run to the end, in order.
@@ -31,7 +32,11 @@ def open_console(context: click.Context, runbook: str | None = None) -> int:
         console=book.console,
         keep_events=book.workspace.keep_events,
     )
-    if not todo.migrations and not asked.wants_console:
+    if dry_run and todo.migrations:
+        from streamconsole.cli.dry_run import dry_run_of
+
+        return dry_run_of(asked, todo.migrations)
+    if not todo.migrations and (dry_run or not asked.wants_console):
         where = f"runbook {path} has nothing to do" if path.exists() else f"there is no runbook here ({DEFAULT_NAME})"
         raise Refused(f"{where}: name one, or use `streamconsole migrate SOURCE TARGET`; the console needs a terminal")
     return work_on(asked, workspace, todo, start=False)

@@ -145,6 +145,30 @@ def list_rejects(context: click.Context, run: str, limit: int | None) -> None:
     print_table([name.upper() for name in names], [[reject[name] for name in names] for reject in found])
 
 
+@runs_group.command("stderr", short_help="What programs of `exec` transforms said on stderr.")
+@click.argument("run")
+@click.argument("window", type=int, required=False)
+@common
+@click.pass_context
+def list_stderr(context: click.Context, run: str, window: int | None) -> None:
+    """What the programs of `exec` transforms said on stderr: of all windows, or of one."""
+
+    async def collect(workspace: Workspace) -> Any:
+        from streamconsole.engines.workspace import runs
+
+        found = await workspace.read(runs.get, run)
+        files = sorted(workspace.path.with_name(f"stderr-{found.id}").glob("*.txt"))
+        return [(int(file.stem[:8]), file.stem[9:], file.read_text(errors="replace")) for file in files]
+
+    said = [each for each in _look(context, collect) if window in (None, each[0])]
+    if given(context).json:
+        print_json({"window": number, "program": program, "text": text} for number, program, text in said)
+        return
+    for number, program, text in said:
+        for line in text.splitlines():
+            say(f"window {number}, {program}: {line}")
+
+
 @runs_group.command("prune", short_help="Remove what is kept about finished runs.")
 @click.argument("runs", metavar="[RUN]...", nargs=-1)
 @click.option("--older-than", metavar="DAYS", type=click.FloatRange(0), help="Finished runs older than so many days.")

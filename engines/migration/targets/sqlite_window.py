@@ -99,7 +99,9 @@ class SqliteWindows:
         faults.reach("window.after_claim", window.number)
         refused = table.insert(connection, self.table, self.schema, batch.payload, replacing=self.replacing)
         faults.reach("window.after_write", window.number)
-        rejects = batch.rejects + describe(reader, window, {batch.indexes[n]: why for n, why in refused.items()})
+        rejects = batch.rejects + describe(
+            reader, window, [(batch.indexes[n], column, why) for n, (column, why) in refused.items()]
+        )
         keep_rejects(rejects)
         written = Written(batch.rows_read, len(batch.indexes) - len(refused), len(rejects))
         connection.execute(
