@@ -117,6 +117,7 @@ class _Program:
     """A started program, in a process group of its own."""
 
     def __init__(self, argv: Sequence[str], folder: Path) -> None:
+        keeper.ready()
         read, self._write = os.pipe()
         try:
             self._process = subprocess.Popen(

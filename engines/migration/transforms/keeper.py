@@ -32,6 +32,10 @@ class Keeper:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
+    def ready(self) -> None:
+        """Be there before a program is: its first moments would be nobody's otherwise."""
+        self._say("")
+
     def add(self, group: int) -> None:
         """A process group has come to be."""
         self._say(f"+{group}\n")
