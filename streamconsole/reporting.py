@@ -200,7 +200,9 @@ def sentence(event: Event) -> str | None:
             return f"stopped, the {event.side} is lost: {event.reason}"
         case RunCompleted():
             done = f"completed: {counted(event.rows, 'row')}, {counted(event.failed, 'window')} failed"
-            return f"{done}, {counted(event.rejects, 'row')} refused"
+            children = f", by {counted(event.writers, 'child process')}" if event.writers else ""
+            replaced = f" ({event.replaced} died and were replaced)" if event.replaced else ""
+            return f"{done}, {counted(event.rejects, 'row')} refused, {event.rows_read:,} read{children}{replaced}"
         case WindowRetried():
             return (
                 f"window {event.window} failed (attempt {event.attempt}), again in {event.pause:.1f} s: {event.message}"

@@ -33,12 +33,18 @@ class RunResumed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCompleted(Event):
-    """The source is dry and every window has its outcome."""
+    """The source is dry and every window has its outcome.
+
+    `writers` child processes moved the windows (0: threads), `replaced` of them had died.
+    """
 
     completed: int
     failed: int
+    rows_read: int
     rows: int
     rejects: int
+    writers: int
+    replaced: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

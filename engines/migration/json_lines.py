@@ -111,7 +111,7 @@ def parse_all(block: bytes) -> Iterator[list[dict[str, Any]]]:
     for at in range(0, len(lines), ROWS_AT_ONCE):
         some = lines[at : at + ROWS_AT_ONCE]
         rows = _parse_some(some)
-        compact = compact and _written_again(rows) == some
+        compact = compact and _written_again(rows) == b"[" + b",".join(some) + b"]"
         if not compact:
             _refuse_odd(b"\n".join(some), rows)
         yield rows
@@ -127,9 +127,9 @@ def _parse_some(lines: list[bytes]) -> list[dict[str, Any]]:
     return rows
 
 
-def _written_again(rows: list[dict[str, Any]]) -> list[bytes]:
+def _written_again(rows: list[dict[str, Any]]) -> bytes:
     try:
-        return list(map(orjson.dumps, rows))
+        return orjson.dumps(rows)
     except TypeError:
         # Nested deeper than orjson writes.
         raise NotAlike from None

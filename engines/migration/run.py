@@ -126,7 +126,9 @@ class MigrationRun:
             self._settings.retry.policy(),
             self._widen,
         )
-        self._manager = WorkerManager(self._offsets, worker.work, self._notified, self._settings.workers)
+        # A child without a window in hand would be of no use.
+        workers = max(self._settings.workers, self._cluster.processes)
+        self._manager = WorkerManager(self._offsets, worker.work, self._notified, workers)
         if self._ending is not None:
             # Told to end while it was being made ready.
             self._manager.end()
@@ -169,8 +171,11 @@ class MigrationRun:
                 **self._about(),
                 completed=totals.completed,
                 failed=totals.failed,
+                rows_read=totals.rows_read,
                 rows=totals.rows_written,
                 rejects=totals.rejects,
+                writers=self._cluster.processes,
+                replaced=self._cluster.tally.replaced,
             ),
         )
         # Only now: what a crash in between leaves behind is parts too many, never a part missing.

@@ -43,6 +43,14 @@ class Size(click.ParamType[int]):
     "--windows", metavar="LIST|FILE", help="Just these: 0-1000,5000-9000, or what `runs history --json` printed."
 )
 @click.option("--key", help="Keys of a row that make up the primary key.  [default: _id or id, where there is one]")
+@click.option(
+    "--mode",
+    type=click.Choice(["insert", "append", "upsert", "replace"]),
+    help="What is done about rows that the target holds: none may be there, they stay, those with the same key "
+    "are overwritten, or all are replaced at the end.  [default: insert]",
+)
+@click.option("--create/--no-create", default=None, help="Make what the target lacks, or refuse.  [default: create]")
+@click.option("--writers", type=int, help="Child processes that move windows; 0 for none.  [default: as they pay]")
 @click.option("--max-rejects", type=int, help="Stop when more rows than this are refused.")
 @click.option(
     "--transform",

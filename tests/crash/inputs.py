@@ -20,6 +20,9 @@ class Case:
         window_rows: rows in a window.
         windows: windows in all.
         code: exit status when nothing interrupts it.
+        options: more of the command line.
+        found: statements that fill the target first.
+        stays: rows that are there in the end beside the run's own; below 0 where rows overwrite each other.
     """
 
     source: str
@@ -27,6 +30,9 @@ class Case:
     window_rows: int
     windows: int
     code: int = 0
+    options: tuple[str, ...] = ()
+    found: str = ""
+    stays: int = 0
 
     def arguments(self, folder: Path, workers: int = 4) -> tuple[str, ...]:
         """What the program is called with, in a folder."""
@@ -37,7 +43,7 @@ class Case:
             source = str(write_hostile(folder / "hostile.ndjson", self.window_rows, self.windows))
         target = self.target if self.target.endswith(".ndjson") else f"sqlite:///{self.target}#t"
         sizes = ("--window-rows", str(self.window_rows), "--workers", str(workers))
-        return ("migrate", source, target, *sizes, "--no-ui", "--workspace", "w.db")
+        return ("migrate", source, target, *sizes, *self.options, "--no-ui", "--workspace", "w.db")
 
 
 CUSTOMERS = Case(str(DATA / "customers.json"), "target.db", 10, 50)
@@ -46,8 +52,40 @@ HOSTILE = Case("hostile", "target.db", 20, 120, code=1)
 HOSTILE_TO_FILE = Case("hostile", "target.ndjson", 20, 120, code=1)
 FILE_TO_FILE = Case(str(DATA / "customers.json"), "target.ndjson", 10, 50)
 ORDERS = Case("generate://orders?count=9000&seed=7", "target.db", 75, 120)
+APPENDED = Case(
+    "generate://orders?count=9000&seed=7",
+    "target.db",
+    75,
+    120,
+    options=("--mode", "append"),
+    found="CREATE TABLE t (id INTEGER PRIMARY KEY, status TEXT, note TEXT DEFAULT 'old');"
+    "INSERT INTO t (id) VALUES (-1), (0), (1000000)",
+    stays=3,
+)
+UPSERTED = Case(
+    "hostile",
+    "target.db",
+    20,
+    120,
+    code=1,
+    options=("--mode", "upsert"),
+    found="CREATE TABLE t (_id TEXT PRIMARY KEY, flag, note TEXT); INSERT INTO t VALUES ('k000001', 'old', 'kept')",
+    # As many of its rows have the key of another one, and overwrite it.
+    stays=-60,
+)
+REPLACED = Case(
+    "hostile",
+    "target.db",
+    20,
+    120,
+    code=1,
+    options=("--mode", "replace"),
+    found="CREATE TABLE t (_id TEXT PRIMARY KEY, note TEXT); INSERT INTO t VALUES ('old', 'gone');"
+    "CREATE INDEX by_note ON t (_id)",
+)
+CLUSTER = Case("hostile", "target.db", 20, 120, code=1, options=("--writers", "3"))
 LARGE = Case("large", "target.db", 25, 120)
-"""More bytes than are decoded without child processes."""
+"""More bytes than are moved without child processes."""
 
 
 def write_hostile(path: Path, window_rows: int, windows: int) -> Path:

@@ -43,6 +43,9 @@ class Attempt:
     def begin(self, faults: str = "") -> subprocess.Popen[str]:
         """Start it, or go on with it where it has begun."""
         self.folder.mkdir(exist_ok=True)
+        if self.case.found and not self.target.exists():
+            with closing(sqlite3.connect(self.target)) as connection:
+                connection.executescript(self.case.found)
         arguments = (
             self.case.arguments(self.folder)
             if self.run is None
@@ -59,6 +62,12 @@ class Attempt:
     def go(self, faults: str = "") -> Result:
         """Start or go on, to the end that comes first."""
         return self.end(self.begin(faults))
+
+    def retry(self) -> Result:
+        """Do the failed windows again."""
+        assert self.run is not None
+        arguments = ("runs", "retry", self.run, "--no-ui", "--workspace", "w.db")
+        return finish(start(*arguments, cwd=self.folder, program=self.program))
 
     def lands(self) -> bool:
         """Whether a kill now is one that hits in the middle."""
@@ -80,7 +89,7 @@ class Attempt:
     def outcome(self) -> Outcome:
         """What is there now."""
         assert self.run is not None
-        return outcome_of(self.target, self.workspace, self.run)
+        return outcome_of(self.target, self.workspace, self.run, self.case.stays)
 
     def _recorded(self, column: str) -> str | None:
         if not self.workspace.exists():

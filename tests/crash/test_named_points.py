@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.crash.conftest import Uninterrupted
-from tests.crash.inputs import CUSTOMERS, FILE_TO_FILE, HOSTILE, Case
+from tests.crash.inputs import APPENDED, CLUSTER, CUSTOMERS, FILE_TO_FILE, HOSTILE, REPLACED, UPSERTED, Case
 from tests.crash.interrupting import Attempt
-from tests.crash.outcome import differences, dump
+from tests.crash.outcome import differences, dump, table_rows
 
 POINTS = (
     "window.start",
@@ -33,7 +33,11 @@ def test_a_kill_at_a_point_loses_nothing(point: str, tmp_path: Path, uninterrupt
     assert differences(uninterrupted(CUSTOMERS)[0], attempt.complete()) == []
 
 
-@pytest.mark.parametrize("case", [HOSTILE, FILE_TO_FILE], ids=["hostile data", "to a file"])
+@pytest.mark.parametrize(
+    "case",
+    [HOSTILE, FILE_TO_FILE, APPENDED, UPSERTED, REPLACED, CLUSTER],
+    ids=["hostile data", "to a file", "append", "upsert", "replace", "cluster"],
+)
 def test_one_run_killed_at_every_point_in_turn(case: Case, tmp_path: Path, uninterrupted: Uninterrupted) -> None:
     attempt = Attempt(case, tmp_path)
     for number, point in enumerate(POINTS, start=1):
@@ -41,6 +45,29 @@ def test_one_run_killed_at_every_point_in_turn(case: Case, tmp_path: Path, unint
         assert attempt.go(f"kill@{point}:{window}").killed, point
         assert attempt.lands(), point
     assert differences(uninterrupted(case)[0], attempt.complete()) == []
+
+
+def test_a_kill_in_the_swap_of_a_replaced_table(tmp_path: Path, uninterrupted: Uninterrupted) -> None:
+    attempt = Attempt(REPLACED, tmp_path)
+    assert attempt.go("kill@target.before_swap").killed
+    assert [row for row in table_rows(attempt.target, "t")[1] if "old" in row], "the old table stays until the commit"
+    assert differences(uninterrupted(REPLACED)[0], attempt.complete()) == []
+
+
+@pytest.mark.parametrize("point", ["window.after_claim", "window.after_write", "window.before_commit"])
+def test_a_child_that_dies_at_a_point_costs_no_restart(
+    point: str, tmp_path: Path, uninterrupted: Uninterrupted
+) -> None:
+    attempt = Attempt(CLUSTER, tmp_path)
+    # Three children, each of which dies once; the fourth knows the window, too.
+    result = attempt.go(f"kill-child@{point}:12;kill-child@{point}:70")
+    assert result.code in (0, 1), result
+    assert "a child process died" in result.err
+    assert "replaced" in result.err
+    failed = [values for values in attempt.outcome().kept.values() if values[0] != "completed"]
+    if failed:
+        assert attempt.retry().code == attempt.case.code
+    assert differences(uninterrupted(CLUSTER)[0], attempt.outcome()) == []
 
 
 def test_a_second_restart_changes_nothing(tmp_path: Path, uninterrupted: Uninterrupted) -> None:

@@ -12,7 +12,18 @@ from random import Random, SystemRandom
 import pytest
 
 from tests.crash.conftest import Uninterrupted
-from tests.crash.inputs import CUSTOMERS_IN_MANY, HOSTILE, HOSTILE_TO_FILE, LARGE, ORDERS, Case
+from tests.crash.inputs import (
+    APPENDED,
+    CLUSTER,
+    CUSTOMERS_IN_MANY,
+    HOSTILE,
+    HOSTILE_TO_FILE,
+    LARGE,
+    ORDERS,
+    REPLACED,
+    UPSERTED,
+    Case,
+)
 from tests.crash.interrupting import Attempt, kill_at_random
 from tests.crash.outcome import differences
 
@@ -21,7 +32,11 @@ CASES = {
     "hostile data": HOSTILE,
     "hostile data to a file": HOSTILE_TO_FILE,
     "generated": ORDERS,
-    "decoded by children": LARGE,
+    "moved by children": LARGE,
+    "hostile data by a cluster": CLUSTER,
+    "appended": APPENDED,
+    "upserted": UPSERTED,
+    "replaced": REPLACED,
 }
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow]

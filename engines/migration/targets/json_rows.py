@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from itertools import repeat
 from math import isfinite
 from typing import Any
@@ -46,7 +47,7 @@ class JsonNormalizer:
         """Fit many rows."""
         first = len(self._lines)
         try:
-            self._lines.extend(map(dump, rows))
+            self._lines.extend(dump_all(rows))
         except Misfit:
             raise NotAlike from None
         self._indexes.extend(range(first, first + len(rows)))
@@ -70,6 +71,19 @@ def _with_extended_floats(row: dict[str, Any]) -> dict[str, Any]:
     return row | {key: {"$numberDouble": ODD_FLOATS[repr(value)]} for key, value in odd.items()} if odd else row
 
 
+def dump_all(values: Iterable[Any]) -> list[bytes]:
+    """Many values as JSON.
+
+    Raises:
+        Misfit: one of them has no JSON form.
+    """
+    values = list(values)
+    try:
+        return list(map(_dumps, values))
+    except (TypeError, ValueError):
+        return list(map(dump, values))
+
+
 def dump(value: Any) -> bytes:
     """A value as JSON.
 
@@ -77,7 +91,7 @@ def dump(value: Any) -> bytes:
         Misfit: it has no JSON form.
     """
     try:
-        return orjson.dumps(value, default=_extended, option=orjson.OPT_PASSTHROUGH_DATETIME)
+        return _dumps(value)
     except (TypeError, ValueError):
         # Integers beyond 64 bits, which only the standard library writes.
         try:
@@ -94,3 +108,6 @@ def _extended(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"$binary": {"base64": base64.b64encode(value).decode(), "subType": "00"}}
     raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+_dumps = partial(orjson.dumps, default=_extended, option=orjson.OPT_PASSTHROUGH_DATETIME)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import chain
+from math import isnan
 from operator import itemgetter
 from typing import Any
 
@@ -31,7 +32,7 @@ from streamconsole.engines.migration.columns import (
     widen_for,
 )
 from streamconsole.engines.migration.extended_json import iso
-from streamconsole.engines.migration.targets.json_rows import dump
+from streamconsole.engines.migration.targets.json_rows import dump, dump_all
 
 MIN_INT64, MAX_INT64 = -INT64, INT64 - 1
 
@@ -197,7 +198,8 @@ class TableNormalizer:
         if convert is None:
             return values
         if not nulls:
-            return list(map(convert, values))
+            whole = WHOLE_COLUMNS.get(convert)
+            return list(map(convert, values)) if whole is None else whole(values)
         return [value if value is None else convert(value) for value in values]
 
     def needs(self) -> Mapping[str, ColumnType]:
@@ -323,6 +325,15 @@ def _json(value: Any) -> str:
     return str(dump(value), "utf-8")
 
 
+def _json_column(values: list[Any]) -> list[str]:
+    # A line break inside a value is written as an escape: one decoding serves them all.
+    return b"\n".join(dump_all(values)).decode().split("\n")
+
+
+def _float_column(values: list[float]) -> list[float]:
+    return list(map(_checked_float, values)) if any(map(isnan, values)) else values
+
+
 def _checked_float(value: float) -> float:
     if value != value:
         raise Misfit(None, "NaN has no place in a database column")
@@ -361,3 +372,6 @@ CONVERSIONS: dict[tuple[ColumnType, ColumnType], Convert] = {
         if kind not in (ColumnType.TEXT, ColumnType.JSON, ColumnType.NULL)
     },
 }
+
+WHOLE_COLUMNS: dict[Convert, Callable[[list[Any]], list[Any]]] = {_json: _json_column, _checked_float: _float_column}
+"""The same conversions for all values of a column at once."""
