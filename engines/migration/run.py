@@ -29,7 +29,8 @@ from streamconsole.engines.migration.locations import source_of, target_of
 from streamconsole.engines.migration.manager import WorkerManager
 from streamconsole.engines.migration.moving import Move
 from streamconsole.engines.migration.notifications import Kind, Notification
-from streamconsole.engines.migration.offsets import LOOK_AHEAD, OffsetManager, Position, after
+from streamconsole.engines.migration.offsets import OffsetManager, after
+from streamconsole.engines.migration.ranges import Ranges
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.transforms.child_program import end_programs
 from streamconsole.engines.migration.transforms.reader import owned
@@ -61,6 +62,7 @@ class MigrationRun:
         self._owner = f"{run.id}/{run.epoch}"
         stderr = workspace.path.with_name(f"stderr-{run.id}")
         self._source = owned(source_of(self._settings), self._owner, stderr)
+        self._ranges = Ranges(self._settings, self._source, run.plan["size"])
         self._target = target_of(self._settings)
         self._history = History(workspace, bus, run)
         self._cluster = Cluster(0, self)
@@ -214,69 +216,22 @@ class MigrationRun:
         pending = [record.window for record in records if record.state is WindowState.PENDING]
         if self._settings.windows is not None:
             if not records:
-                pending = await asyncio.to_thread(self._listed_windows)
+                pending = await asyncio.to_thread(self._ranges.listed)
                 await self._history.plan(pending)
             return OffsetManager(pending)
         if records:
             start = after([record.window for record in records])
         else:
-            start = Position(1, await asyncio.to_thread(self._source.align, self._settings.from_offset), 0)
-        return OffsetManager(pending, start, self._cut, self._history.plan)
-
-    def _cut(self, position: Position) -> list[Window]:
-        """Up to LOOK_AHEAD windows from a position (in a thread)."""
-        cut: list[Window] = []
-        while len(cut) < LOOK_AHEAD:
-            limit = self._settings.limit
-            most = None if limit is None else limit - position.row
-            if most is not None and most <= 0:
-                break
-            window = self._source.cut(
-                position.number, position.offset, position.row, most, self._end_of_source(), position.behind
-            )
-            if window is None:
-                break
-            cut.append(window)
-            position = after(cut)
-        return cut
-
-    def _end_of_source(self) -> int | None:
-        """Where a file ended when it was planned: what is appended meanwhile belongs to another run."""
-        return self._run.plan["size"] if self._source.unit == "bytes" else None
-
-    def _listed_windows(self) -> list[Window]:
-        """The ranges asked for, cut where they are larger than a window (in a thread)."""
-        cut: list[Window] = []
-        for lo, hi, first_row, bounds in self._settings.windows or ():
-            if bounds is not None:
-                cut.append(Window(len(cut) + 1, lo, hi, first_row, hi - lo, bounds))
-                continue
-            lo, hi = self._source.align(lo), self._source.align(hi)
-            while lo < hi:
-                window = self._source.cut(len(cut) + 1, lo, first_row, None, hi)
-                if window is None:
-                    break
-                cut.append(window)
-                lo, first_row = window.hi, first_row + window.rows
-        if not cut:
-            raise Refused(f"--windows: none of the ranges holds a row of {mask(self._settings.source)}")
-        return cut
+            start = await asyncio.to_thread(self._ranges.beginning)
+        return OffsetManager(pending, start, self._ranges.cut, self._history.plan)
 
     def _processes(self, records: list[WindowRecord]) -> int:
         if self._settings.writers is not None:
             return self._settings.writers
         if self._settings.pool == "threads":
             return 0
-        size = None if self._settings.pool == "processes" else self._bytes_left(records)
+        size = None if self._settings.pool == "processes" else self._ranges.bytes_left(records)
         return processes_for(size, self._settings.workers)
-
-    def _bytes_left(self, records: list[WindowRecord]) -> int | None:
-        size = self._run.plan["size"]
-        if self._settings.windows is not None or self._settings.limit is not None or size is None:
-            return None if size is None or size > 10 * LOOK_AHEAD * self._settings.window_bytes else size
-        done = sum(r.window.hi - r.window.lo for r in records if r.state is WindowState.COMPLETED)
-        # A generated row counts like a line of 300 bytes.
-        return int((size - done) * (300 if self._source.unit == "rows" else 1))
 
     async def _refuse_finished(self) -> None:
         """A finished run is worked on only to do its failed windows again."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from streamconsole.engines.migration.targets import sqlite
+from streamconsole.engines.migration.targets import sqlite_window
 from streamconsole.engines.workspace import sqlite as workspace_file
 from streamconsole.engines.workspace import writer
 from tests.acceptance.calling import Call, assert_refused, rows
@@ -308,7 +308,7 @@ def test_a_workspace_that_stays_locked(used: bool, source: Path, call: Call, mon
 
 
 def test_a_target_that_is_locked_from_the_start(source: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(sqlite_window, "BUSY_TIMEOUT_S", 0.2)
     with closing(sqlite3.connect("t.db")) as connection:
         connection.execute("CREATE TABLE other (a)")
     with locked(Path("t.db")):
