@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -101,6 +102,8 @@ def _facts(summary: Any, owner: Any) -> list[tuple[str, str]]:
         ("created", moment(run.created_at)),
         ("worked on by", str(owner) if owner else "nobody"),
     ]
+    if totals.dropped:
+        facts.append(("by transforms", f"{abs(totals.dropped):,} rows {'dropped' if totals.dropped > 0 else 'added'}"))
     columns = run.plan.get("schema", {}).get("columns", [])
     renamed = [f"{each['key']} as {each['name']}" for each in columns if each["key"] != each["name"]]
     return facts + ([("renamed", ", ".join(renamed))] if renamed else [])
@@ -183,7 +186,10 @@ def prune(context: click.Context, runs: tuple[str, ...], older_than: float | Non
     async def collect(workspace: Workspace) -> list[str]:
         from streamconsole.engines.workspace.pruning import prune_runs
 
-        return await workspace.write(prune_runs, runs, older_than, dry_run)
+        gone = await workspace.write(prune_runs, runs, older_than, dry_run)
+        for run_id in [] if dry_run else gone:
+            shutil.rmtree(workspace.path.with_name(f"stderr-{run_id}"), ignore_errors=True)
+        return gone
 
     gone = _look(context, collect)
     if given(context).json:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -21,3 +24,33 @@ def test_migrating_a_file_as_a_library(tmp_path: Path) -> None:
     )
     assert done.stdout.splitlines() == ["completed", "1 completed 500 0"], done
     assert sqlite3.connect(tmp_path / "shop.db").execute("SELECT count(*) FROM customers").fetchone() == (500,)
+
+
+def test_legacy_users_hashed_checked_by_a_program_and_inserted_by_a_cluster(tmp_path: Path) -> None:
+    folder = tmp_path / "legacy_users"
+    shutil.copytree(ROOT / "examples" / "legacy_users", folder)
+    command = [sys.executable, "-m", "streamconsole", "legacy_users.toml", "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    users = [json.loads(line) for line in (folder / "legacy_users.ndjson").read_text().splitlines()]
+    good = [user for user in users if "@" in user["email"]]
+    wanted = [
+        (
+            user["id"],
+            user["name"],
+            user["email"],
+            hashlib.sha256(user["password"].encode()).hexdigest() if user["password"] is not None else None,
+            user["zip"],
+            int(user["active"]),
+        )
+        for user in good
+    ]
+    assert done.returncode == 1, done
+    statement = "SELECT id, first_name, email, password, zip, active FROM users ORDER BY id"
+    assert sqlite3.connect(folder / "users.db").execute(statement).fetchall() == wanted
+    summary = json.loads(done.stdout.splitlines()[-1])["runs"][0]
+    assert (summary["rows_read"], summary["rows"], summary["rejects"]) == (240, len(good), 240 - len(good))
+    command = [sys.executable, "-m", "streamconsole", "runs", "rejects", summary["run"], "--json"]
+    listed = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    rejects = [json.loads(line) for line in listed.stdout.splitlines()]
+    assert [reject["line"] for reject in rejects] == [user["id"] for user in users if user not in good]
+    assert all(reject["column"] == "email" and '"***"' in reject["row"] for reject in rejects)
