@@ -15,7 +15,7 @@ from streamconsole.engines.text import clean
 from streamconsole.headless import Work
 from streamconsole.runbook import ConsoleSettings
 from streamconsole.session import Session, open_session
-from streamconsole.summary import Summary, summarise
+from streamconsole.summary import Summary, notes_on, summarise
 
 Prepare = Callable[[Session], Awaitable[tuple[Sequence[Work], Sequence[str]]]]
 """Gives the runs to show, and what to tell about those that could not be planned."""
@@ -58,6 +58,7 @@ async def _summary(app: ConsoleApp, asked: Sequence[str]) -> Summary:
     """What became of the runs that were asked for, and of those that were worked on here."""
     touched = dict.fromkeys([*asked, *app.ended, *app.session.supervisor.owned])
     summary = Summary(await summarise(app.session.workspace, list(touched), list(app.ended.values())))
+    summary.notes = await asyncio.to_thread(notes_on, summary.runs)
     summary.stopped_by = app.leaving.signal
     return summary
 
@@ -69,5 +70,7 @@ def _say(app: ConsoleApp, summary: Summary, start: bool) -> int:
     if not app.leaving.terminal_lost:
         for each in summary.runs:
             print(clean(mask(each.sentence()), limit=2000))  # noqa: T201
+        for note in summary.notes:
+            print(clean(mask(note), limit=2000))  # noqa: T201
     # Looking and leaving is no failure; work that was asked for and is not done is one.
     return summary.exit_code() if start or app.leaving.signal is not None else exit_codes.DONE

@@ -123,6 +123,8 @@ class PlainReporter(_Quiet):
             if each.ended is not None and each.ended.error is not None:
                 self.say(f"streamconsole: {each.ended.error}")
             print(clean(mask(each.sentence()), limit=2000), flush=True)  # noqa: T201
+        for note in summary.notes:
+            print(clean(mask(note), limit=2000), flush=True)  # noqa: T201
 
 
 class ProgressReporter(PlainReporter):

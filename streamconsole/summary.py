@@ -104,11 +104,13 @@ class Summary:
     Args:
         runs: one entry a run.
         refused: what was refused before it became a run.
+        notes: what is wrong with all of it together, once every run has come to its end.
         stopped_by: number of the signal that ended the program, if one did.
     """
 
     runs: list[RunSummary] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     stopped_by: int | None = None
 
     def exit_code(self) -> int:
@@ -120,7 +122,7 @@ class Summary:
             return exit_codes.FAILURE
         if self.refused or exit_codes.REFUSED in codes:
             return exit_codes.REFUSED
-        return max(codes, default=exit_codes.DONE)
+        return max([*codes, exit_codes.UNITS_FAILED if self.notes else exit_codes.DONE])
 
     def as_json(self) -> dict[str, Any]:
         """The last of the JSON Lines."""
@@ -132,7 +134,20 @@ class Summary:
             "exit_code": self.exit_code(),
             "runs": [summary.as_json() for summary in self.runs],
         }
+        if self.notes:
+            line["notes"] = self.notes
         return line | ({"refused": self.refused} if self.refused else {})
+
+
+def notes_on(summaries: Sequence[RunSummary]) -> list[str]:
+    """What is wrong with whole databases that were filled, beyond what each run knows (blocking)."""
+    whole = [each.run.spec for each in summaries if each.run.spec.get("constraints")]
+    if not whole:
+        return []
+    from streamconsole.engines.migration.settings import MigrationSettings
+    from streamconsole.engines.migration.whole import broken_references
+
+    return broken_references(map(MigrationSettings.model_validate, whole))
 
 
 def _where(workspace: Path) -> str:

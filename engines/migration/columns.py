@@ -17,6 +17,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from streamconsole.engines.migration.extras import NO_EXTRAS, Extras
+
 INT64 = 2**63
 EXACT = 2**53
 """Integers up to here are exact in a double."""
@@ -79,6 +81,7 @@ class Schema:
         fixed: types must not be widened (the table is somebody else's).
         closed: no column may be added.
         spare: columns of a present table; one that a row names is taken as it is.
+        extras: constraints that are made with the table, and indexes that are made when it is filled.
     """
 
     columns: tuple[Column, ...]
@@ -86,6 +89,7 @@ class Schema:
     fixed: bool = False
     closed: bool = False
     spare: tuple[Column, ...] = ()
+    extras: Extras = NO_EXTRAS
 
     def by_key(self) -> dict[str, Column]:
         """The columns by the key of the rows."""

@@ -167,6 +167,7 @@ def _table(url: str, settings: MigrationSettings) -> SqlSource:
         settings.from_offset,
         key=settings.key,
         apart=not _writes_to(settings.target, database.path),
+        constraints=settings.constraints,
     )
 
 

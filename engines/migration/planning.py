@@ -8,6 +8,7 @@ from typing import Any
 
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.columns import ColumnType, infer, widen
+from streamconsole.engines.migration.extras import Carrying
 from streamconsole.engines.migration.locations import name_of, source_of, target_of
 from streamconsole.engines.migration.settings import MigrationSettings, Range
 from streamconsole.engines.migration.sources.source import Source, SourceFacts
@@ -41,12 +42,16 @@ def plan(settings: MigrationSettings, name: str | None = None) -> Plan:
     Raises:
         Refused: it cannot be done.
     """
+    if settings.tables is not None:
+        raise Refused("tables of a whole database are planned one by one")
     source, target = source_of(settings), target_of(settings)
     facts = source.inspect()
     if facts.size != 0:
         _refuse_empty_ranges(settings, source)
     needs = _needs(facts) | types_of_columns(settings.columns)
     key = _key(settings, facts, needs)
+    if isinstance(target, Carrying):
+        target.carry(facts.extras.renamed({key: key for key in needs}))
     data = {
         "size": facts.size,
         "unit": source.unit,

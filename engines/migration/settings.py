@@ -77,6 +77,8 @@ class MigrationSettings(BaseModel):
         pool: where windows are moved: `threads` of this process, or child `processes`; None for what pays.
         transform: what happens to the rows, in order.
         columns: what becomes of single columns after that, by their keys.
+        tables: tables of a whole database, in place of fragments: `all`, or their names.
+        constraints: indexes and constraints of the source's table are made in the target, too; so it is with `tables`.
         writers: child processes that read, fit and write windows; 0 for threads of this process; None for as many
             as pay for input of this size.
     """
@@ -95,6 +97,8 @@ class MigrationSettings(BaseModel):
     max_rejects: Annotated[int, Field(ge=0)] | None = None
     mode: Mode = Mode.INSERT
     create: bool = True
+    tables: Literal["all"] | tuple[str, ...] | None = None
+    constraints: bool = False
     writers: Annotated[int, Field(ge=0, le=64)] | None = None
     pool: Literal["threads", "processes"] | None = None
     transform: tuple[TransformSettings, ...] = ()

@@ -21,6 +21,7 @@ from streamconsole.cli.output import print_json, say
 from streamconsole.engines.errors import StreamConsoleError
 
 if TYPE_CHECKING:
+    from streamconsole.engines.migration.settings import MigrationSettings
     from streamconsole.runbook import Runbook
 
 T = TypeVar("T")
@@ -96,16 +97,28 @@ def _workspace(url: str) -> Finding:
 
 
 def _migrations(book: Runbook) -> Iterator[Finding]:
-    from streamconsole.engines.migration.planning import plan
+    from streamconsole.cli.working import expanded
 
     for migration in book.migration:
-        found, finding = _try(f"migration {migration.name}", partial(plan, migration.settings()), "can begin")
-        if found is not None:
-            columns = len(found.data.get("schema", {}).get("columns", ()))
-            key = ", ".join(found.key) or "none"
-            text = f"can begin: size {found.data['size']:,} {found.data['unit']}, {columns} columns, key {key}"
-            finding = Finding(True, finding.what, text)
-        yield finding
+        whole = ((migration.name, migration.settings()),)
+        tables, finding = _try(f"migration {migration.name}", partial(expanded, whole), "")
+        if tables is None:
+            yield finding
+        for name, settings in tables or ():
+            yield _can_begin(f"migration {name}", settings)
+
+
+def _can_begin(what: str, settings: MigrationSettings) -> Finding:
+    from streamconsole.engines.migration.planning import plan
+
+    found, finding = _try(what, partial(plan, settings), "can begin")
+    if found is None:
+        return finding
+    columns = len(found.data.get("schema", {}).get("columns", ()))
+    key = ", ".join(found.key) or "none"
+    notes = "".join(f"; {note}" for note in found.data.get("notes", ()))
+    text = f"can begin: size {found.data['size']:,} {found.data['unit']}, {columns} columns, key {key}{notes}"
+    return Finding(True, finding.what, text)
 
 
 def _machine(url: str) -> Iterator[Finding]:

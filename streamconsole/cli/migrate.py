@@ -38,7 +38,9 @@ class Size(click.ParamType[int]):
 @click.option("--window-rows", type=int, help="Rows in a window, at most.  [default: 5000]")
 @click.option("--window-bytes", type=Size(), help="Bytes in a window, at most.  [default: 8MiB]")
 @click.option("--limit", type=int, help="Rows to move, at most.")
-@click.option("--from-offset", type=int, help="Begin here: bytes in a file, rows in a generated source.")
+@click.option(
+    "--from-offset", type=int, help="Begin here: bytes in a file, rows in a generated source, a key in a table."
+)
 @click.option(
     "--windows", metavar="LIST|FILE", help="Just these: 0-1000,5000-9000, or what `runs history --json` printed."
 )
@@ -62,6 +64,9 @@ class Size(click.ParamType[int]):
 @click.option("--map", "columns", metavar="FILE", help="TOML or JSON: per column rename, drop, type.")
 @click.option("--pool", help="Where windows are moved: threads or processes.  [default: what pays]")
 @click.option("--dry-run", is_flag=True, help="Print what would be done; write nothing.")
+@click.option(
+    "--tables", metavar="LIST|all", help="A whole database: these tables, or all of them; SOURCE and TARGET without #."
+)
 @click.option("--name", help="What to call the run.")
 @click.option("--resume", metavar="RUN", help="Go on with this run instead; does just what is left.")
 @common
@@ -71,7 +76,8 @@ def migrate(
 ) -> int:
     """Move rows from SOURCE to TARGET.
 
-    SOURCE is an .ndjson file or generate://users?count=1000; TARGET is
+    SOURCE is an .ndjson file, a table or view of a database (sqlite:///shop.db#customers, or any
+    URL that SQLAlchemy knows) or generate://users?count=1000; TARGET is
     sqlite:///shop.db#customers or an .ndjson file.
     """
     from streamconsole.cli.working import Todo, work_on
@@ -105,6 +111,8 @@ def _settings(source: str, target: str, options: dict[str, Any]) -> MigrationSet
     given_options = {name: value for name, value in options.items() if value is not None}
     if "windows" in given_options:
         given_options["windows"] = _windows(given_options["windows"])
+    if given_options.get("tables", "all") != "all":
+        given_options["tables"] = tuple(filter(None, given_options["tables"].split(",")))
     if "key" in given_options:
         given_options["key"] = tuple(filter(None, given_options["key"].split(",")))
     here = Path.cwd()

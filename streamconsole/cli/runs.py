@@ -104,6 +104,7 @@ def _facts(summary: Any, owner: Any) -> list[tuple[str, str]]:
     ]
     if totals.dropped:
         facts.append(("by transforms", f"{abs(totals.dropped):,} rows {'dropped' if totals.dropped > 0 else 'added'}"))
+    facts += [("note", note) for note in run.plan.get("notes", ())]
     columns = run.plan.get("schema", {}).get("columns", [])
     renamed = [f"{each['key']} as {each['name']}" for each in columns if each["key"] != each["name"]]
     return facts + ([("renamed", ", ".join(renamed))] if renamed else [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from streamconsole.cli.options import Common
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.planning import Plan, plan
 from streamconsole.engines.migration.settings import MigrationSettings
+from streamconsole.engines.migration.whole import expand
 from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState
 from streamconsole.engines.workspace import runs
 from streamconsole.engines.workspace.events import KEEP_EVENTS
@@ -20,7 +21,10 @@ from streamconsole.headless import Work
 from streamconsole.reporting import Reporter, reporter_for
 from streamconsole.runbook import ConsoleSettings
 from streamconsole.session import Session, open_session
-from streamconsole.summary import Summary
+from streamconsole.summary import Summary, notes_on
+
+Migrations = tuple[tuple[str | None, MigrationSettings], ...]
+"""Names (None for one made up) and settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Todo:
     """What a command is to work on.
 
     Args:
-        migrations: names (None for one made up) and settings of migrations to do.
+        migrations: migrations to do; those of whole databases stand for one of each table.
         resume: a run to go on with, instead.
         retry: a run whose failed units are to be done again, instead.
         always_new: never go on with an unfinished run of the same settings.
@@ -36,7 +40,7 @@ class Todo:
         keep_events: rows of the event log that are kept.
     """
 
-    migrations: tuple[tuple[str | None, MigrationSettings], ...] = ()
+    migrations: Migrations = ()
     resume: str | None = None
     retry: str | None = None
     always_new: bool = False
@@ -95,7 +99,11 @@ async def _without_screen(asked: Common, workspace: str, todo: Todo, console: Co
 
 async def _report(session: Session, todo: Todo, reporter: Reporter, console: ConsoleSettings) -> int:
     work = await runs_of(session, todo)
+    for each in work:
+        for note in (await session.workspace.read(runs.get, each.run)).plan.get("notes", ()):
+            reporter.say(f"{each.run}: {note}")
     summary = await headless.work(session, work, reporter, within=console.drain_timeout, on_hangup=console.on_hangup)
+    summary.notes = await asyncio.to_thread(notes_on, summary.runs)
     return headless.finish(summary, reporter)
 
 
@@ -110,6 +118,7 @@ async def runs_of(session: Session, todo: Todo) -> list[Work]:
     """
     if todo.resume is not None or todo.retry is not None:
         return [await _existing(session, todo.resume or todo.retry or "", retry=todo.retry is not None)]
+    todo = replace(todo, migrations=await asyncio.to_thread(expanded, todo.migrations))
     gone_on_with = not todo.always_new and await _is_unfinished(session, todo)
     found = [
         await _known_or_plan(session, name, settings, todo, keep_finished=gone_on_with)
@@ -128,8 +137,9 @@ async def runs_to_show(session: Session, todo: Todo, *, plan_new: bool = True) -
         todo: what the runbook asks for.
         plan_new: whether plans are made for what has not begun; who only looks makes none.
     """
-    work, problems = [], []
-    for name, settings in todo.migrations:
+    migrations, problems = await asyncio.to_thread(_expanded_as_far_as_possible, todo.migrations)
+    work = []
+    for name, settings in migrations:
         known = await _newest(session, name, settings) if name is not None else None
         if not plan_new:
             work += [Work(known.id)] if known else []
@@ -140,6 +150,29 @@ async def runs_to_show(session: Session, todo: Todo, *, plan_new: bool = True) -
         except Refused as error:
             problems.append(f"{name}: {error}")
     return work, problems
+
+
+def expanded(migrations: Migrations) -> Migrations:
+    """With each whole database as the migrations of its tables (blocking).
+
+    Raises:
+        Refused: a database cannot be looked at.
+    """
+    found: list[tuple[str | None, MigrationSettings]] = []
+    for name, settings in migrations:
+        found += [(name, settings)] if settings.tables is None else expand(settings, name)
+    return tuple(found)
+
+
+def _expanded_as_far_as_possible(migrations: Migrations) -> tuple[Migrations, list[str]]:
+    found: list[tuple[str | None, MigrationSettings]] = []
+    problems = []
+    for each in migrations:
+        try:
+            found += expanded((each,))
+        except Refused as error:
+            problems.append(f"{each[0]}: {error}")
+    return tuple(found), problems
 
 
 async def _existing(session: Session, run_id: str, *, retry: bool) -> Work:

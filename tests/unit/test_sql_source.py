@@ -203,7 +203,7 @@ def test_what_the_source_declares(tmp_path: Path) -> None:
     facts = source(path).inspect()
     assert (facts.size, facts.sample) == (0, [])
     assert facts.key == ("a", "b")
-    assert facts.required == ("b", "a")
+    assert facts.extras.required == ("b", "a")
     integer, text, unknown = ColumnType.INTEGER, ColumnType.TEXT, ColumnType.NULL
     assert dict(facts.columns) == {"b": integer, "a": text, "n": unknown, "d": unknown, "x": unknown, "g": integer}
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from streamconsole.engines.migration.batch import Reader
 from streamconsole.engines.migration.columns import ColumnType
+from streamconsole.engines.migration.extras import NO_EXTRAS, Extras
 from streamconsole.engines.units import Window
 
 
@@ -21,7 +22,7 @@ class SourceFacts:
         sample: some of its rows.
         columns: what each column holds as the source declares it, in its order; empty when it declares nothing.
         key: keys of the rows that make up its primary key.
-        required: keys whose values are never null.
+        extras: its constraints and indexes.
         notes: what the operator should know before it begins.
     """
 
@@ -30,7 +31,7 @@ class SourceFacts:
     sample: list[dict[str, Any]]
     columns: Mapping[str, ColumnType] = field(default_factory=dict)
     key: tuple[str, ...] = ()
-    required: tuple[str, ...] = ()
+    extras: Extras = NO_EXTRAS
     notes: tuple[str, ...] = ()
 
 

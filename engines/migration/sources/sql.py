@@ -14,6 +14,7 @@ from streamconsole.engines.migration.sources import keys, sql_shape
 from streamconsole.engines.migration.sources.databases import Database
 from streamconsole.engines.migration.sources.keys import Key, KeyRange
 from streamconsole.engines.migration.sources.source import SourceFacts
+from streamconsole.engines.migration.sources.sql_extras import extras_of
 from streamconsole.engines.migration.sources.sql_reader import SqlReader
 from streamconsole.engines.migration.sources.sql_shape import SqlShape
 from streamconsole.engines.units import Window
@@ -39,6 +40,7 @@ class SqlSource:
         from_key: where to begin, when that is not at the first key.
         key: columns to cut by when the table has no key of its own: its rows are told apart by them.
         apart: the target is not in the same file.
+        constraints: they go along, and indexes do.
     """
 
     unit = "rows"
@@ -53,6 +55,7 @@ class SqlSource:
         *,
         key: tuple[str, ...] = (),
         apart: bool = True,
+        constraints: bool = False,
     ) -> None:
         self.database = database
         self._table = table
@@ -61,6 +64,7 @@ class SqlSource:
         self._from_key = from_key
         self._key = key
         self._apart = apart
+        self._constraints = constraints
 
     @cached_property
     def shape(self) -> SqlShape:
@@ -94,6 +98,7 @@ class SqlSource:
             )
         with self.database.refusing(), self.database.connect() as connection:
             size = connection.execute(sa.select(sa.func.count()).select_from(self.reader.table())).scalar_one()
+            extras, lost = extras_of(connection, shape)
         if not shape.key:
             self._refuse_large_stream(size)
         return SourceFacts(
@@ -102,8 +107,8 @@ class SqlSource:
             sample=self._sample,
             columns={column.name: column.type for column in shape.columns},
             key=shape.primary_key,
-            required=tuple(column.name for column in shape.columns if column.required),
-            notes=() if shape.key else (f"{self._table}: {ONE_STREAM}",),
+            extras=extras if self._constraints else extras.without_constraints(),
+            notes=(*(() if shape.key else (f"{self._table}: {ONE_STREAM}",)), *(lost if self._constraints else ())),
         )
 
     def _refuse_large_stream(self, size: int) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 from streamconsole.engines.errors import Refused, StaleEpoch
 from streamconsole.engines.migration.columns import Column, ColumnType, Schema
+from streamconsole.engines.migration.extras import Extras
 from streamconsole.engines.migration.settings import Mode
 from streamconsole.engines.migration.targets import sqlite_replacing as replacing
 from streamconsole.engines.migration.targets import sqlite_table as table
@@ -64,6 +65,7 @@ class SqliteTarget:
         self._mode = mode
         self._create = create
         self._schema = Schema(())
+        self._extras = Extras()
         self._filling = replacing.aside(name) if mode is Mode.REPLACE else name
         self._run = ""
         self._epoch = 0
@@ -73,6 +75,10 @@ class SqliteTarget:
         self._journal_mode = "wal"
         self._turn = _turns[path]
 
+    def carry(self, extras: Extras) -> None:
+        """Make these with the table, and the indexes when it is filled."""
+        self._extras = extras
+
     def inspect(self, needs: Mapping[str, ColumnType], key: tuple[str, ...]) -> dict[str, Any]:
         """Check, without writing, that the table suits the mode."""
         self._refuse_unwritable()
@@ -81,7 +87,7 @@ class SqliteTarget:
         if len(needs) > table.MOST_COLUMNS:
             # The table cannot have them all; the key must be among those it has.
             needs = {**{name: needs[name] for name in key}, **needs}
-        self._schema = Schema((), key).widened(needs, table.MOST_COLUMNS)
+        self._schema = Schema((), key, extras=self._extras).widened(needs, table.MOST_COLUMNS)
         if self.path.exists():
             with _refusing(self.path), closing(connect(self.path)) as connection:
                 # Proves that it can be written, and writes nothing.
@@ -255,6 +261,8 @@ class SqliteTarget:
             if whole and self._filling != self.name:
                 replacing.swap(connection, self._filling, self.name)
                 self._filling = self.name
+            if whole:
+                table.add_indexes(connection, self.name, self._schema)
             connection.execute(
                 "UPDATE _streamconsole_runs SET table_name = ? WHERE run = ?", (self._filling, self._run)
             )

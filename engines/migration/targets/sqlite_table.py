@@ -14,11 +14,16 @@ from typing import Any
 
 import orjson
 
+from streamconsole.engines.errors import SideLost
+from streamconsole.engines.migration import extras
 from streamconsole.engines.migration.columns import EXACT, Column, ColumnType, Schema
+from streamconsole.engines.migration.extras import ForeignKey
 from streamconsole.engines.migration.targets.table_rows import text_of
 
 MOST_COLUMNS = 2_000
 """SQLite's own limit, as it is compiled everywhere."""
+
+ACTIONS = frozenset({"CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION"})
 
 DECLARED: Mapping[ColumnType, str] = {
     ColumnType.NULL: "TEXT",
@@ -167,6 +172,7 @@ def to_json(schema: Schema) -> dict[str, Any]:
         "fixed": schema.fixed,
         "closed": schema.closed,
         "spare": [asdict(column) for column in schema.spare],
+        "extras": schema.extras.as_json(),
     }
 
 
@@ -178,6 +184,7 @@ def from_json(data: Mapping[str, Any]) -> Schema:
         data["fixed"],
         data.get("closed", False),
         _columns(data.get("spare", ())),
+        extras.from_json(data.get("extras", {})),
     )
 
 
@@ -213,12 +220,55 @@ def _on_conflict(schema: Schema) -> str:
 def _create_statement(name: str, schema: Schema) -> str:
     parts = []
     for column in schema.columns:
-        key = column.key in schema.primary_key
-        parts.append(f"{quote(column.name)} {DECLARED[column.type]}{' NOT NULL' if key else ''}")
+        required = column.key in schema.primary_key or column.key in schema.extras.required
+        parts.append(f"{quote(column.name)} {DECLARED[column.type]}{' NOT NULL' if required else ''}")
+    names = {column.key: column.name for column in schema.columns}
     if schema.primary_key:
-        names = {column.key: column.name for column in schema.columns}
-        parts.append(f"PRIMARY KEY ({', '.join(quote(names[key]) for key in schema.primary_key)})")
+        parts.append(f"PRIMARY KEY ({_names(schema.primary_key, names)})")
+    parts += [_foreign_key(each, names) for each in schema.extras.foreign_keys]
     return f"CREATE TABLE {quote(name)} ({', '.join(parts)})"
+
+
+def _foreign_key(key: ForeignKey, names: Mapping[str, str]) -> str:
+    # SQLite takes it only here, whether the other table is there yet or not.
+    referred = f" ({', '.join(map(quote, key.referred))})" if key.referred else ""
+    options = "".join(
+        f" ON {name.removeprefix('on').upper()} {what}"
+        for name, what in key.options.items()
+        if name in ("ondelete", "onupdate") and what.upper() in ACTIONS
+    )
+    return f"FOREIGN KEY ({_names(key.columns, names)}) REFERENCES {quote(key.table)}{referred}{options}"
+
+
+def _names(keys: Sequence[str], names: Mapping[str, str]) -> str:
+    return ", ".join(quote(names[key]) for key in keys)
+
+
+def add_indexes(connection: sqlite3.Connection, name: str, schema: Schema) -> None:
+    """Make the indexes that a filled table is to have; those that are there stay.
+
+    Raises:
+        SideLost: one cannot be made on these rows.
+    """
+    names = {column.key: column.name for column in schema.columns}
+    for index in schema.extras.indexes:
+        taken = connection.execute(
+            "SELECT tbl_name FROM sqlite_master WHERE name = ? COLLATE NOCASE", (index.name,)
+        ).fetchone()
+        if taken is not None and taken[0].casefold() == name.casefold():
+            continue
+        called = index.name if taken is None else f"{name}_{index.name}"
+        unique = "UNIQUE " if index.unique else ""
+        try:
+            connection.execute(
+                f"CREATE {unique}INDEX IF NOT EXISTS {quote(called)} ON {quote(name)} ({_names(index.columns, names)})"
+            )
+        except sqlite3.IntegrityError as error:
+            raise SideLost(
+                "target",
+                f"table {name} is filled, but its unique index {called} cannot be made ({error}): mend the rows, "
+                "then resume",
+            ) from error
 
 
 def _add_column(connection: sqlite3.Connection, name: str, column: Column) -> None:

@@ -132,7 +132,7 @@ class TransformedSource:
         facts = self._source.inspect()
         sample = self._transformed(facts.sample) if facts.sample else []
         columns = facts.columns
-        names: dict[str, str] = {key: key for key in facts.key + facts.required}
+        names: dict[str, str] = {key: key for key in (*facts.columns, *facts.key)}
         for step in self._steps:
             columns = step.declared(columns)
             if isinstance(step, Rename):
@@ -144,7 +144,7 @@ class TransformedSource:
             fingerprint=self._with_keys(facts.fingerprint),
             columns=columns,
             key=tuple(kept[key] for key in facts.key) if all(key in kept for key in facts.key) else (),
-            required=tuple(kept[key] for key in facts.required if key in kept),
+            extras=facts.extras.renamed(kept),
         )
 
     def fingerprint(self) -> dict[str, Any]:
