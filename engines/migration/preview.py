@@ -52,7 +52,9 @@ def preview(settings: MigrationSettings, name: str | None = None) -> Preview:
     count: int | None = len(windows)
     if not exact:
         count = _estimated(windows, planned.data["size"], settings)
-    return Preview(planned, windows, count, exact, _fitted(settings, source, planned, windows[0]))
+    # A table may be there and hold nothing.
+    first = _fitted(settings, source, planned, windows[0]) if windows else Batch(None, [], 0)
+    return Preview(planned, windows, count, exact, first)
 
 
 def _cut(settings: MigrationSettings, source: Source, size: int | None) -> tuple[list[Window], bool]:
@@ -60,6 +62,9 @@ def _cut(settings: MigrationSettings, source: Source, size: int | None) -> tuple
     windows: list[Window] = []
     if settings.windows is not None:
         for each in settings.windows:
+            if each.bounds is not None:
+                windows.append(Window(len(windows) + 1, *each[:3], each.hi - each.lo, each.bounds))
+                continue
             lo, hi = source.align(each.lo), source.align(each.hi)
             windows.append(Window(len(windows) + 1, lo, hi, each.first_row, 0))
         return windows, True

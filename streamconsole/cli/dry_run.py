@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 def dry_run_of(asked: Common, migrations: Sequence[tuple[str | None, MigrationSettings]]) -> int:
     """Print what each migration would do; gives the exit status: 0, or 2 when one of them would be refused."""
+    from streamconsole.cli.working import expanded_as_far_as_possible
     from streamconsole.engines.migration.preview import facts, preview
 
-    refused: list[str] = []
-    for name, settings in migrations:
+    found_tables, refused = expanded_as_far_as_possible(tuple(migrations))
+    if not asked.json:
+        for reason in refused:
+            say(f"would be refused: {mask(reason)}")
+    for name, settings in found_tables:
         sides = {"source": mask(settings.source), "target": mask(settings.target)}
         try:
             found = sides | facts(preview(settings, name))

@@ -137,7 +137,7 @@ async def runs_to_show(session: Session, todo: Todo, *, plan_new: bool = True) -
         todo: what the runbook asks for.
         plan_new: whether plans are made for what has not begun; who only looks makes none.
     """
-    migrations, problems = await asyncio.to_thread(_expanded_as_far_as_possible, todo.migrations)
+    migrations, problems = await asyncio.to_thread(expanded_as_far_as_possible, todo.migrations)
     work = []
     for name, settings in migrations:
         known = await _newest(session, name, settings) if name is not None else None
@@ -164,14 +164,15 @@ def expanded(migrations: Migrations) -> Migrations:
     return tuple(found)
 
 
-def _expanded_as_far_as_possible(migrations: Migrations) -> tuple[Migrations, list[str]]:
+def expanded_as_far_as_possible(migrations: Migrations) -> tuple[Migrations, list[str]]:
+    """The same, and what is wrong with those that cannot be looked at (blocking)."""
     found: list[tuple[str | None, MigrationSettings]] = []
     problems = []
     for each in migrations:
         try:
             found += expanded((each,))
         except Refused as error:
-            problems.append(f"{each[0]}: {error}")
+            problems.append(f"{each[0]}: {error}" if each[0] else str(error))
     return tuple(found), problems
 
 

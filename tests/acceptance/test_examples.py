@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -54,3 +55,22 @@ def test_legacy_users_hashed_checked_by_a_program_and_inserted_by_a_cluster(tmp_
     rejects = [json.loads(line) for line in listed.stdout.splitlines()]
     assert [reject["line"] for reject in rejects] == [user["id"] for user in users if user not in good]
     assert all(reject["column"] == "email" and '"***"' in reject["row"] for reject in rejects)
+
+
+def test_migrating_a_database_as_a_library(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        connection.executescript(
+            "CREATE TABLE lines (id INTEGER PRIMARY KEY, of INTEGER REFERENCES orders);"
+            "CREATE TABLE orders (id INTEGER PRIMARY KEY);"
+            "INSERT INTO orders VALUES (1); INSERT INTO lines VALUES (7, 1);"
+        )
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.migrate_a_database", "shop.db", "copy.db"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == ["orders completed", "lines completed"], done
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
+        assert connection.execute("SELECT * FROM lines").fetchall() == [(7, 1)]

@@ -68,6 +68,26 @@ def test_all_tables_with_keys_indexes_and_constraints(tmp_path: Path) -> None:
     assert ask(copy, "PRAGMA foreign_key_check") == []
 
 
+def test_a_dry_run_shows_each_table_and_writes_nothing(tmp_path: Path) -> None:
+    make(tmp_path / "shop.db")
+    result = migrate(tmp_path, "--tables", "all", "--dry-run")
+    assert result.code == 0, result.err
+    assert "sqlite:///" in result.out
+    assert "copy.db#lines" in result.out
+    assert not (tmp_path / "copy.db").exists()
+
+
+def test_transforms_rename_what_constraints_are_about(tmp_path: Path) -> None:
+    make(tmp_path / "shop.db")
+    renaming = ("--tables", "orders", "--transform", "rename:customer=buyer")
+    result = migrate(tmp_path, *renaming)
+    assert result.code == 1
+    assert "3 rows of orders refer to rows of customers that are not there" in result.out
+    copy = tmp_path / "copy.db"
+    assert ask(copy, "SELECT id, buyer FROM orders ORDER BY id") == [(1, "a"), (2, "c"), (9, "a")]
+    assert ask(copy, "SELECT \"from\" FROM pragma_foreign_key_list('orders')") == [("buyer",)]
+
+
 def test_some_tables_and_a_rerun_that_is_refused(tmp_path: Path) -> None:
     make(tmp_path / "shop.db")
     assert migrate(tmp_path, "--tables", "customers").code == 0
