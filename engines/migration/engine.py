@@ -8,6 +8,7 @@ from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.locations import target_of
 from streamconsole.engines.migration.planning import Plan
 from streamconsole.engines.migration.run import MigrationRun
+from streamconsole.engines.migration.targets.sql import SqlTarget
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
 from streamconsole.engines.states import EngineKind, RunState
 from streamconsole.engines.workspace import Workspace, runs
@@ -41,7 +42,11 @@ class MigrationEngine:
 
     def _refuse_workspace(self, plan: Plan) -> None:
         target = target_of(plan.settings)
-        if isinstance(target, SqliteTarget) and target.path.resolve() == self._workspace.path.resolve():
+        if (
+            isinstance(target, SqliteTarget | SqlTarget)
+            and target.path
+            and target.path.resolve() == self._workspace.path.resolve()
+        ):
             raise Refused(f"target {target.path} is the workspace itself, which keeps the runs: name another file")
 
     async def start(self, run: Run, *, retry_failed: bool) -> RunState:

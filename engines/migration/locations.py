@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -15,6 +16,7 @@ from streamconsole.engines.migration.sources.ndjson import NdjsonSource
 from streamconsole.engines.migration.sources.source import Source
 from streamconsole.engines.migration.sources.sql import SqlSource
 from streamconsole.engines.migration.targets.ndjson import NdjsonTarget
+from streamconsole.engines.migration.targets.sql import SqlTarget
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
 from streamconsole.engines.migration.targets.target import Target
 from streamconsole.engines.migration.transforms.reader import transformed
@@ -76,6 +78,8 @@ def target_of(settings: MigrationSettings) -> Target:
         if path.suffix.lower() in (".db", ".sqlite", ".sqlite3"):
             raise Refused(f"target {url}: write it as sqlite:///{quote(url, safe='/ ')}#table")
         raise Refused(f"target {path}: files that can be written end in {', '.join(FILE_ENDINGS)}")
+    if is_database(url):
+        return _sql_target(url, settings)
     if scheme == "generate":
         raise Refused(f"target {url}: generate:// makes rows and takes none; SOURCE comes before TARGET")
     raise Refused(_unknown("target", url, scheme, ["sqlite"], "sqlite:///shop.db#customers or a .ndjson file"))
@@ -87,16 +91,16 @@ def is_database(url: str) -> bool:
     return "+" in scheme or scheme in DIALECTS
 
 
-def database_of(location: str) -> Database:
+def database_of(location: str, side: str = "source") -> Database:
     """The database of a URL without fragment.
 
     Raises:
         Refused: it names no file.
     """
     if _scheme(location).partition("+")[0] != "sqlite":
-        return Database(location)
-    path = _sqlite_path("source", location)
-    return Database("", path, path.stat().st_ino if path.exists() else 0)
+        return Database(location, side=side)
+    path = _sqlite_path(side, location)
+    return Database("", path, path.stat().st_ino if path.exists() else 0, side)
 
 
 def name_of(settings: MigrationSettings) -> str:
@@ -142,6 +146,17 @@ def _sqlite(url: str, settings: MigrationSettings) -> SqliteTarget:
     if not table:
         raise Refused(f"target {url} names no table: add it after a #, {url}#customers")
     return SqliteTarget(place, unquote(table), settings.mode, create=settings.create)
+
+
+def _sql_target(url: str, settings: MigrationSettings) -> SqlTarget:
+    location, _, fragment = url.partition("#")
+    if not fragment:
+        raise Refused(f"target {mask(url)} names no table: add it after a #, {mask(url)}#customers")
+    database = replace(database_of(location, "target"), inode=0)
+    # A SQLite file has one schema, and a dot in a table's name means nothing.
+    place, dot, table = unquote(fragment).partition(".") if database.path is None else ("", "", "")
+    name = table if dot else unquote(fragment)
+    return SqlTarget(database, place if dot else None, name, settings.mode, create=settings.create)
 
 
 def _sqlite_path(what: str, location: str) -> Path:

@@ -1,4 +1,4 @@
-"""Connections to databases that are read, and what their errors mean."""
+"""Connections to databases, and what their errors mean."""
 
 from __future__ import annotations
 
@@ -28,17 +28,19 @@ BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INT
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database that is read; small and picklable.
+    """A database that is read or written; small and picklable.
 
     Args:
         url: SQLAlchemy URL; not used for SQLite.
         path: the file, when it is SQLite.
         inode: tells the file from another one put in its place; 0 when there was none yet.
+        side: what it is to a migration: `source` or `target`.
     """
 
     url: str
     path: Path | None = None
     inode: int = 0
+    side: str = "source"
 
     def __str__(self) -> str:
         return str(self.path) if self.path is not None else mask(self.url)
@@ -66,14 +68,16 @@ class Database:
         except ModuleNotFoundError as error:
             module = (error.name or "").split(".")[0]
             raise Refused(
-                f"source {self}: its driver is not installed: pip install {DRIVERS.get(module, module)}"
+                f"{self.side} {self}: its driver is not installed: pip install {DRIVERS.get(module, module)}"
             ) from None
         except NoSuchModuleError:
-            raise Refused(f"source {self}: no driver of that name is known: pip install the dialect it needs") from None
+            raise Refused(
+                f"{self.side} {self}: no driver of that name is known: pip install the dialect it needs"
+            ) from None
         except ArgumentError as error:
-            raise Refused(f"source {self}: {mask(str(error))}") from None
+            raise Refused(f"{self.side} {self}: {mask(str(error))}") from None
         except SQLAlchemyError as error:
-            raise Refused(f"source {self} cannot be read ({told(error)}){_hint(error)}") from error
+            raise Refused(f"{self.side} {self} cannot be used ({told(error)}){_hint(error)}") from error
 
     @contextmanager
     def losing(self) -> Iterator[None]:
@@ -82,10 +86,10 @@ class Database:
             yield
         except DBAPIError as error:
             if _may_pass(error):
-                raise OSError(f"source {self}: {told(error)}") from error
-            raise SideLost("source", f"{self} cannot be read any more ({told(error)})") from error
+                raise OSError(f"{self.side} {self}: {told(error)}") from error
+            raise SideLost(self.side, f"{self} cannot be used any more ({told(error)})") from error
         except SQLAlchemyError as error:
-            raise SideLost("source", f"{self} cannot be read any more ({told(error)})") from error
+            raise SideLost(self.side, f"{self} cannot be used any more ({told(error)})") from error
 
     def _refuse_another_file(self, path: Path) -> None:
         try:
@@ -93,7 +97,7 @@ class Database:
         except OSError:
             same = False
         if not same:
-            raise SideLost("source", f"{path} was removed or replaced while it was read")
+            raise SideLost(self.side, f"{path} was removed or replaced while it was read")
 
 
 @lru_cache(maxsize=64)
