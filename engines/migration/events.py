@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streamconsole.engines.bus import Event
+from streamconsole.engines.run_events import RunCancelled as RunCancelled
+from streamconsole.engines.run_events import RunFailed as RunFailed
+from streamconsole.engines.run_events import RunPaused as RunPaused
+from streamconsole.engines.run_events import RunResumed as RunResumed
+from streamconsole.engines.run_events import WorkersChanged as WorkersChanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,18 +22,6 @@ class RunStarted(Event):
     workers: int
     size: int | None
     unit_of_offsets: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPaused(Event):
-    """No new window starts."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResumed(Event):
-    """Windows start again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,28 +38,6 @@ class RunCompleted(Event):
     rejects: int
     writers: int
     replaced: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunCancelled(Event):
-    """An operator ended the run."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFailed(Event):
-    """A side was lost (or the run had to stop); it resumes."""
-
-    side: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkersChanged(Event):
-    """The run works with another number of workers from now on."""
-
-    workers: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
