@@ -45,4 +45,14 @@ class ChunkState(StrEnum):
     FAILED = "failed"
 
 
+class FileState(StrEnum):
+    """States of a file of a transfer. `done`: uploaded, or downloaded and in its place."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+SETTLED_CHUNKS = frozenset({ChunkState.STORED, ChunkState.PRESENT})
+
 FINISHED_RUNS = frozenset({RunState.COMPLETED, RunState.CANCELLED})

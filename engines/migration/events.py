@@ -5,11 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streamconsole.engines.bus import Event
-from streamconsole.engines.run_events import RunCancelled as RunCancelled
-from streamconsole.engines.run_events import RunFailed as RunFailed
-from streamconsole.engines.run_events import RunPaused as RunPaused
-from streamconsole.engines.run_events import RunResumed as RunResumed
-from streamconsole.engines.run_events import WorkersChanged as WorkersChanged
+from streamconsole.engines.run_events import RunCancelled, RunFailed, RunPaused, RunResumed, WorkersChanged
+
+__all__ = [
+    "RunCancelled",
+    "RunCompleted",
+    "RunFailed",
+    "RunPaused",
+    "RunResumed",
+    "RunStarted",
+    "WindowCompleted",
+    "WindowFailed",
+    "WindowPutBack",
+    "WindowRetried",
+    "WindowStarted",
+    "WindowsPlanned",
+    "WorkersChanged",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,17 @@ class InFlight:
         if self._error is not None:
             raise self._error
 
+    async def empty(self) -> None:
+        """Wait until none is at work.
+
+        Raises:
+            BaseException: one failed with something else than a lost chunk.
+        """
+        while self._tasks and self._error is None:
+            await self._wait()
+        if self._error is not None:
+            raise self._error
+
     async def _wait(self) -> None:
         done, self._tasks = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from streamconsole.engines.bus import Event
 from streamconsole.engines.errors import Held, Refused, StaleEpoch
 from streamconsole.engines.states import EngineKind, RunState
-from streamconsole.engines.workspace import events, nodes
+from streamconsole.engines.workspace import events, nodes, transfer_tables
 from streamconsole.engines.workspace.clock import now_ms
 from streamconsole.engines.workspace.tables import commands, failures, rejects, runs, windows
 from streamconsole.engines.workspace.tables import events as event_table
@@ -170,7 +170,8 @@ def check_epoch(connection: Connection, run: Run) -> None:
 def remove(connection: Connection, run_id: str) -> None:
     """Remove a run and all that is kept about it."""
     connection.execute(delete(runs).where(runs.c.id == run_id))
-    for table in (windows, failures, rejects, commands, event_table):
+    kept = (windows, failures, rejects, commands, event_table, transfer_tables.files, transfer_tables.chunks)
+    for table in kept:
         connection.execute(delete(table).where(table.c.run == run_id))
 
 

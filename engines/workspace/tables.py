@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text
 
-from streamconsole.engines.workspace import queue_tables
+from streamconsole.engines.workspace import queue_tables, transfer_tables
 from streamconsole.engines.workspace.metadata import metadata
 
-HEAD = "0003"
+HEAD = "0004"
 """Revision that this program writes; a workspace at a later one is refused."""
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "queue_tables",
     "rejects",
     "runs",
+    "transfer_tables",
     "windows",
 ]
 
