@@ -24,7 +24,19 @@ from streamconsole.engines.migration.events import (
     WindowRetried,
 )
 from streamconsole.engines.secrets import mask
+from streamconsole.engines.states import SETTLED_CHUNKS, ChunkState
 from streamconsole.engines.text import clean
+from streamconsole.engines.transfer.events import (
+    ChunkMoved,
+    FileChanged,
+    FileDownloaded,
+    FileFailed,
+    FileStarted,
+    FileUploaded,
+    TransferCompleted,
+    TransferStarted,
+    TransferTuned,
+)
 from streamconsole.json_line import json_line
 from streamconsole.summary import Summary
 from streamconsole.wording import counted
@@ -99,18 +111,17 @@ class PlainReporter(_Quiet):
     """One fact a line, no cursor movement: for logs, and for screen readers."""
 
     def __init__(self) -> None:
-        self._progress: dict[str, _Progress] = {}
+        self._progress: dict[str, _Progress | _Carried] = {}
         self._last_line = monotonic()
 
     def event(self, event: Event) -> None:
         """Say what is worth a line; how far it is, every few seconds."""
-        if isinstance(event, RunStarted):
-            self._progress[event.run] = _Progress(event.size)
-        if isinstance(event, WindowCompleted) and event.run in self._progress:
-            self._progress[event.run].add(event)
-            if monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
-                self._last_line = monotonic()
-                self.say(f"{event.run}: {self._progress[event.run].text()}")
+        if isinstance(event, (RunStarted, TransferStarted)):
+            self._progress[event.run] = progress_of(event)
+        moved = event.run in self._progress and self._progress[event.run].add(event)
+        if moved and monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+            self._last_line = monotonic()
+            self.say(f"{event.run}: {self._progress[event.run].text()}")
         text = sentence(event)
         if text is not None:
             self.say(f"{event.run}: {text}")
@@ -154,15 +165,14 @@ class ProgressReporter(PlainReporter):
 
     def event(self, event: Event) -> None:
         """Move the bar; say what went wrong above it."""
-        if isinstance(event, RunStarted):
-            self._progress[event.run] = _Progress(event.size)
+        if isinstance(event, (RunStarted, TransferStarted)):
+            self._progress[event.run] = progress_of(event)
             self._tasks[event.run] = self._bars.add_task(clean(event.run), total=event.size, rows="")
-        if isinstance(event, WindowCompleted) and event.run in self._tasks:
-            progress = self._progress[event.run]
-            progress.add(event)
+        progress = self._progress.get(event.run)
+        if progress is not None and event.run in self._tasks and progress.add(event):
             self._bars.update(self._tasks[event.run], completed=progress.done, rows=progress.text())
         text = sentence(event)
-        if text is not None and not isinstance(event, RunStarted):
+        if text is not None and not isinstance(event, (RunStarted, TransferStarted)):
             self._bars.console.print(clean(f"{event.run}: {text}", limit=2000), markup=False)
 
 
@@ -176,10 +186,14 @@ class _Progress:
         self._rows = 0
         self._rejects = 0
 
-    def add(self, event: WindowCompleted) -> None:
+    def add(self, event: Event) -> bool:
+        """Take an event in; whether it brought the run forward."""
+        if not isinstance(event, WindowCompleted):
+            return False
         self.done += event.hi - event.lo
         self._rows += event.rows
         self._rejects += event.rejects
+        return True
 
     def text(self) -> str:
         rate = self._rows / max(0.001, monotonic() - self._began)
@@ -188,8 +202,46 @@ class _Progress:
         return f"{share}{self._rows:,} rows, {rate:,.0f} rows/s{refused}"
 
 
+class _Carried:
+    """How far a transfer is, in bytes of its files, and how fast."""
+
+    def __init__(self, event: TransferStarted) -> None:
+        self._size = event.size
+        # Of a stream, what a chunk stands for is known only when its file is over.
+        self._framed = event.layout == "framed"
+        self._began = monotonic()
+        self._stored = 0
+        self.done = 0
+
+    def add(self, event: Event) -> bool:
+        if isinstance(event, FileStarted) and self._framed:
+            self.done += event.begun
+            return event.begun > 0
+        if isinstance(event, (FileUploaded, FileDownloaded)) and not self._framed:
+            self.done += event.size
+            return True
+        if not isinstance(event, ChunkMoved) or event.state not in SETTLED_CHUNKS:
+            return False
+        self.done += event.size if self._framed else 0
+        self._stored += event.stored if event.state is ChunkState.STORED else 0
+        return True
+
+    def text(self) -> str:
+        share = f"{100 * self.done / self._size:.0f} %, " if self._size else ""
+        seconds = max(0.001, monotonic() - self._began)
+        done, moved = self.done / 1e6, self._stored / 1e6
+        return f"{share}{done:,.1f} MB, {done / seconds:,.1f} MB/s, {moved:,.1f} MB moved"
+
+
+def progress_of(event: RunStarted | TransferStarted) -> _Progress | _Carried:
+    """What follows how far a run is."""
+    return _Carried(event) if isinstance(event, TransferStarted) else _Progress(event.size)
+
+
 def sentence(event: Event) -> str | None:
     """An event in the operator's words; None when it is not worth a line."""
+    if isinstance(event, (FileFailed, FileChanged, ChunkMoved, TransferStarted, TransferCompleted, TransferTuned)):
+        return _transfer_sentence(event)
     match event:
         case RunStarted():
             return f"{event.source} → {event.target}, {counted(event.workers, 'worker')}"
@@ -211,4 +263,26 @@ def sentence(event: Event) -> str | None:
             )
         case WindowFailed():
             return f"window {event.window} failed for good: {event.message}"
+    return None
+
+
+def _transfer_sentence(event: Event) -> str | None:
+    match event:
+        case TransferStarted():
+            way = "→" if event.direction == "upload" else "←"
+            return f"{event.what} {way} {event.store}, {counted(event.files, 'file')}, {event.size:,} bytes"
+        case TransferTuned():
+            limit = f"{event.bandwidth:,} bytes/s" if event.bandwidth else "no limit"
+            return f"{event.workers} at once, {event.look_ahead} ahead, {limit}"
+        case ChunkMoved(state=ChunkState.RETRYING):
+            return f"chunk {event.unit} failed (attempt {event.attempt}), again in {event.pause:.1f} s: {event.message}"
+        case ChunkMoved(state=ChunkState.FAILED):
+            return f"chunk {event.unit} failed for good: {event.message}"
+        case FileFailed():
+            return f"file failed: {event.message}"
+        case FileChanged():
+            return f"{event.path} has changed since it was begun: it is uploaded anew"
+        case TransferCompleted():
+            kept = f", manifest {event.manifest}" if event.manifest else ""
+            return f"completed: {counted(event.files, 'file')}, {event.failed} failed{kept}"
     return None

@@ -29,6 +29,8 @@ from streamconsole.engines.migration.transforms.settings import (
     at_home,
 )
 from streamconsole.engines.secrets import mask
+from streamconsole.engines.transfer.planning import absolute as absolute_transfer
+from streamconsole.engines.transfer.settings import TransferSettings
 
 DEFAULT_NAME = "streamconsole.toml"
 
@@ -78,6 +80,16 @@ class NamedMigration(MigrationSettings):
         return MigrationSettings.model_validate(self.model_dump(exclude={"name"}))
 
 
+class NamedTransfer(TransferSettings):
+    """A transfer of a runbook."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+
+    def settings(self) -> TransferSettings:
+        """What it is asked to do, without its name."""
+        return TransferSettings.model_validate(self.model_dump(exclude={"name"}))
+
+
 class Runbook(BaseModel):
     """What an operator wants done, from a file."""
 
@@ -86,6 +98,7 @@ class Runbook(BaseModel):
     workspace: WorkspaceSettings = WorkspaceSettings()
     console: ConsoleSettings = ConsoleSettings()
     migration: tuple[NamedMigration, ...] = ()
+    transfer: tuple[NamedTransfer, ...] = ()
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Runbook:
@@ -169,6 +182,7 @@ def _without_kind(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
 def _closest(location: tuple[int | str, ...]) -> str:
     model: type[BaseModel] = {
         "migration": NamedMigration,
+        "transfer": NamedTransfer,
         "console": ConsoleSettings,
         "workspace": WorkspaceSettings,
     }.get(str(location[0]), Runbook)  # type: ignore[assignment]
@@ -181,11 +195,14 @@ def _closest(location: tuple[int | str, ...]) -> str:
 
 
 def _refuse_equal_names(path: Path, runbook: Runbook) -> None:
-    seen: set[str] = set()
-    for number, migration in enumerate(runbook.migration):
-        if migration.name in seen:
-            raise Refused(f"runbook {path}: migration[{number}].name: {migration.name!r} stands twice")
-        seen.add(migration.name)
+    tables = {
+        "migration": [each.name for each in runbook.migration],
+        "transfer": [each.name for each in runbook.transfer],
+    }
+    for table, names in tables.items():
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                raise Refused(f"runbook {path}: {table}[{number}].name: {name!r} stands twice")
 
 
 def _resolved(runbook: Runbook, folder: Path) -> Runbook:
@@ -200,7 +217,12 @@ def _resolved(runbook: Runbook, folder: Path) -> Runbook:
         )
         for migration in runbook.migration
     )
+    transfers = tuple(absolute_transfer(transfer, folder) for transfer in runbook.transfer)
     url = absolute(runbook.workspace.url, folder) if runbook.workspace.url else None
     return runbook.model_copy(
-        update={"migration": migrations, "workspace": runbook.workspace.model_copy(update={"url": url})}
+        update={
+            "migration": migrations,
+            "transfer": transfers,
+            "workspace": runbook.workspace.model_copy(update={"url": url}),
+        }
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from streamconsole.engines.bus import Bus
 from streamconsole.engines.migration.engine import MigrationEngine
 from streamconsole.engines.supervisor import Supervisor
+from streamconsole.engines.transfer.engine import TransferEngine
 from streamconsole.engines.workspace import Workspace
 from streamconsole.engines.workspace.events import KEEP_EVENTS
 
@@ -21,6 +22,7 @@ class Session:
     bus: Bus
     supervisor: Supervisor
     migration: MigrationEngine
+    transfer: TransferEngine
 
 
 @asynccontextmanager
@@ -33,8 +35,8 @@ async def open_session(url: str, keep_events: int = KEEP_EVENTS) -> AsyncIterato
     workspace = await Workspace.open(url)
     try:
         bus = Bus()
-        migration = MigrationEngine(workspace, bus)
-        async with Supervisor(workspace, bus, [migration], keep_events) as supervisor:
-            yield Session(workspace, bus, supervisor, migration)
+        migration, transfer = MigrationEngine(workspace, bus), TransferEngine(workspace, bus)
+        async with Supervisor(workspace, bus, [migration, transfer], keep_events) as supervisor:
+            yield Session(workspace, bus, supervisor, migration, transfer)
     finally:
         await workspace.close()

@@ -11,9 +11,10 @@ from typing import Any
 from streamconsole import exit_codes
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.secrets import mask
-from streamconsole.engines.states import RunState
+from streamconsole.engines.states import EngineKind, RunState
 from streamconsole.engines.supervisor import Ended
-from streamconsole.engines.workspace import Workspace, runs, windows
+from streamconsole.engines.workspace import Workspace, chunks, runs, windows
+from streamconsole.engines.workspace.chunks import TransferTotals
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.windows import Totals
 from streamconsole.engines.workspace.workspace import DEFAULT_NAME
@@ -29,12 +30,14 @@ class RunSummary:
         totals: sums over its windows.
         ended: how work on it ended in this process, if it did any.
         where: ` --workspace …` for commands that are suggested; empty for the default place.
+        transfer: sums over its files and chunks, when it is a transfer.
     """
 
     run: Run
     totals: Totals
     ended: Ended | None = None
     where: str = ""
+    transfer: TransferTotals | None = None
 
     @property
     def seconds(self) -> float:
@@ -68,19 +71,37 @@ class RunSummary:
                 "failed": totals.failed,
                 "pending": totals.pending + totals.running,
             },
-            "rows": totals.rows_written,
-            "rows_read": totals.rows_read,
-            "rejects": totals.rejects,
-            "dropped": totals.dropped,
+            **self._measures(),
             "seconds": round(self.seconds, 3),
+        }
+
+    def _measures(self) -> dict[str, Any]:
+        totals, transfer = self.totals, self.transfer
+        if transfer is None:
+            return {
+                "rows": totals.rows_written,
+                "rows_read": totals.rows_read,
+                "rejects": totals.rejects,
+                "dropped": totals.dropped,
+            }
+        return {
+            "bytes": transfer.bytes_done,
+            "sent": transfer.bytes_sent,
+            "files": transfer.files_done,
+            "files_failed": transfer.files_failed,
+            "stored": transfer.stored,
+            "present": transfer.present,
         }
 
     def sentence(self) -> str:
         """One line for the operator."""
         totals, run = self.totals, self.run
         moved = f"{counted(totals.rows_written, 'row')} in {counted(totals.completed, 'window')}"
-        parts = [f"{run.id} {run.state}: {moved}"]
-        if totals.failed:
+        parts = [f"{run.id} {run.state}: {_carried(self.transfer) if self.transfer else moved}"]
+        if self.transfer is not None and self.transfer.files_failed:
+            failed = counted(self.transfer.files_failed, "file")
+            parts.append(f"{failed} failed (`streamconsole runs retry {run.id}{self.where}`)")
+        elif totals.failed:
             parts.append(f"{counted(totals.failed, 'window')} failed (`streamconsole runs retry {run.id}{self.where}`)")
         if totals.rejects:
             parts.append(
@@ -150,6 +171,18 @@ def notes_on(summaries: Sequence[RunSummary]) -> list[str]:
     return broken_references(map(MigrationSettings.model_validate, whole))
 
 
+def _carried(totals: TransferTotals) -> str:
+    there = f", {counted(totals.present, 'chunk')} there already" if totals.present else ""
+    carried = counted(totals.files_done, "file")
+    return f"{carried}, {totals.bytes_done:,} bytes; {counted(totals.stored, 'chunk')} moved{there}"
+
+
+def _as_units(totals: TransferTotals) -> Totals:
+    """A transfer's sums in the words that all runs have."""
+    failed = max(totals.failed, totals.files_failed)
+    return Totals(completed=totals.stored + totals.present, failed=failed)
+
+
 def _where(workspace: Path) -> str:
     return "" if workspace == Path(DEFAULT_NAME).absolute() else f" --workspace {shlex.quote(str(workspace))}"
 
@@ -158,8 +191,12 @@ async def summarise(workspace: Workspace, run_ids: Sequence[str], ended: Sequenc
     """What the workspace says about some runs, with how they ended here."""
     by_run = {each.run: each for each in ended}
     totals = await workspace.read(windows.totals, list(run_ids))
+    carried = await workspace.read(chunks.totals, list(run_ids))
     where = _where(workspace.path)
-    return [
-        RunSummary(await workspace.read(runs.get, run_id), totals[run_id], by_run.get(run_id), where)
-        for run_id in run_ids
-    ]
+    found = []
+    for run_id in run_ids:
+        run = await workspace.read(runs.get, run_id)
+        transfer = carried[run_id] if run.engine is EngineKind.TRANSFER else None
+        units = totals[run_id] if transfer is None else _as_units(transfer)
+        found.append(RunSummary(run, units, by_run.get(run_id), where, transfer))
+    return found

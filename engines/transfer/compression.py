@@ -78,18 +78,19 @@ class Decompression:
         """Whether everything that came belongs to frames that have ended."""
         return self._stream is None
 
-    def feed(self, data: Buffer) -> tuple[list[bytes], int | None]:
+    def feed(self, data: Buffer) -> tuple[list[bytes], tuple[int, int] | None]:
         """Decompress more of the stream.
 
         Returns:
-            What comes out, and how many bytes of `data` reach to the end of the last frame that ended in it;
-            None when none did.
+            What comes out; and where the last frame that ended in it did: after so many of these pieces, and
+            so many bytes of `data`. None when none ended.
 
         Raises:
             ValueError: not zstd, or more than was declared.
         """
         pieces: list[bytes] = []
-        rest, taken, boundary = memoryview(data), 0, None
+        boundary: tuple[int, int] | None = None
+        rest, taken = memoryview(data), 0
         while rest:
             part = rest[:SLICE]
             self._stream = self._stream or _decompressor().decompressobj()
@@ -98,15 +99,15 @@ class Decompression:
             except zstandard.ZstdError as error:
                 raise ValueError(f"the compressed stream is damaged ({error})") from None
             used = len(part)
-            if self._stream.eof:
-                used -= len(self._stream.unused_data)
-                boundary = taken + used
-                self._stream = None
-            taken += used
-            rest = rest[used:]
             self._count(piece)
             if piece:
                 pieces.append(piece)
+            if self._stream.eof:
+                used -= len(self._stream.unused_data)
+                boundary = len(pieces), taken + used
+                self._stream = None
+            taken += used
+            rest = rest[used:]
         return pieces, boundary
 
     def _count(self, piece: bytes) -> None:

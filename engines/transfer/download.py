@@ -120,7 +120,9 @@ class Download:
 
     async def _get(self, number: int, entry: Entry, place: Path) -> None:
         part = Part(self._part(number), entry.path)
-        file = FileToGet(number, entry.path, self.manifest.layout, _chunks(number, entry), entry.size, entry.sha256)
+        file = FileToGet(
+            number, entry.path, self.manifest.layout, chunks_of_entry(number, entry), entry.size, entry.sha256
+        )
         try:
             await self._downloader.download(file, part)
             faults.reach("download.in_place", number)
@@ -179,6 +181,10 @@ class Download:
                     os.utime(folder, ns=(entry.mtime_ns, entry.mtime_ns))
                     folder.chmod(entry.mode)
             sync_folder(self._tree)
+            if self.manifest.mtime_ns is not None:
+                os.utime(self._tree, ns=(self.manifest.mtime_ns, self.manifest.mtime_ns))
+            if self.manifest.mode is not None:
+                self._tree.chmod(self.manifest.mode)
             self._tree.rename(self._out)
             sync_folder(self._out.parent)
             with suppress(OSError):
@@ -187,7 +193,8 @@ class Download:
             raise Refused(str(cannot_write(str(self._out), error))) from None
 
 
-def _chunks(number: int, entry: Entry) -> list[Chunk]:
+def chunks_of_entry(number: int, entry: Entry) -> list[Chunk]:
+    """The chunks of a file, with where each begins."""
     made, lo = [], 0
     for count, (digest, size, stored) in enumerate(entry.chunks, 1):
         made.append(Chunk(number, count, lo, size, digest, stored))

@@ -124,7 +124,7 @@ class Downloader:
             return await self._fetch(chunk, Layout.STREAM, lambda stored: self._cpu(_checked, chunk, stored))
 
         writing: asyncio.Future[None] | None = None
-        lo, kept = packed, part.size
+        lo, kept = packed, 0
         async for data in self._in_order(file.chunks[at:], get):
             rest, skip = memoryview(data)[skip:], 0
             try:
@@ -133,12 +133,11 @@ class Downloader:
                 raise WrongFile(f"{file.name}: {error}") from None
             if writing is not None:
                 await writing
-            # The frame's own end can be gone on from only when nothing of the next one was written.
-            keep = lo + len(rest) if boundary == len(rest) and part.size - kept >= KEPT_EVERY else None
+            keep = None
+            if boundary is not None and decompression.size - kept >= KEPT_EVERY:
+                keep, kept = (boundary[0], lo + boundary[1]), decompression.size
             writing = self._loop.run_in_executor(self._writing, part.append, pieces, keep)
             lo += len(rest)
-            if keep is not None:
-                kept = part.size
         if writing is not None:
             await writing
         if not decompression.between_frames:

@@ -74,6 +74,8 @@ class Manifest(BaseModel):
         level: of compression.
         library: what compressed it; digests of `stream` chunks hang on it.
         chunk_size: bytes in a chunk, at most.
+        mode: permission bits of a folder itself; of a file its entry has them.
+        mtime_ns: when the folder itself was changed.
         entries: what it holds; of a file just that one.
         digest: SHA-256 of all the rest, as JSON with sorted keys and no blanks.
     """
@@ -89,6 +91,8 @@ class Manifest(BaseModel):
     level: int
     library: str
     chunk_size: Annotated[int, Field(ge=1, le=LARGEST)]
+    mode: Annotated[int, Field(ge=0, le=0o7777)] | None = None
+    mtime_ns: int | None = None
     entries: tuple[Entry, ...]
     digest: str = ""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from streamconsole.engines.errors import Refused, SideLost
 from streamconsole.engines.transfer import manifest as manifests
@@ -17,6 +18,8 @@ from streamconsole.engines.transfer.stores.locations import absolute as absolute
 from streamconsole.engines.transfer.stores.locations import store_of
 from streamconsole.engines.transfer.stores.store import Store, StoreError, Trouble
 from streamconsole.engines.transfer.tree import look
+
+S = TypeVar("S", bound=TransferSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,11 @@ async def plan(settings: TransferSettings, name: str | None = None) -> TransferP
         await store.close()
 
 
-def absolute(settings: TransferSettings, folder: Path) -> TransferSettings:
+def absolute(settings: S, folder: Path) -> S:
     """With every path absolute, so that a run can be resumed from anywhere."""
 
     def path(value: str | None) -> str | None:
-        return None if value is None else str(folder / Path(value).expanduser())
+        return None if value is None else os.path.normpath(folder / Path(value).expanduser())
 
     in_store = settings.download is not None and settings.download.startswith(MANIFESTS)
     return settings.model_copy(

@@ -24,6 +24,8 @@ class Found:
         others: folders and symbolic links.
         unreadable: what should be uploaded and cannot be, and why.
         left_out: what is neither file, folder nor link.
+        mode: permission bits of a folder itself.
+        mtime_ns: when the folder itself was changed.
     """
 
     kind: str
@@ -32,6 +34,8 @@ class Found:
     others: list[Entry]
     unreadable: list[tuple[str, str]]
     left_out: list[str]
+    mode: int | None = None
+    mtime_ns: int | None = None
 
     @property
     def size(self) -> int:
@@ -56,7 +60,7 @@ def look(path: Path) -> Found:
         return Found("file", name, [_file(1, path.resolve(), name, about)], [], [], [])
     if not stat.S_ISDIR(about.st_mode):
         raise Refused(f"{clean(str(path))} is neither a file nor a folder")
-    found = Found("directory", name, [], [], [], [])
+    found = Found("directory", name, [], [], [], [], stat.S_IMODE(about.st_mode), about.st_mtime_ns)
     _below(path.resolve(), "", found)
     return found
 

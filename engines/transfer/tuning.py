@@ -75,7 +75,10 @@ class Tuning:
         await self.passed()
         while self.active >= self.workers:
             async with self._changed:
-                await self._changed.wait_for(lambda: self.active < self.workers)
+                await self._changed.wait_for(lambda: self.ended or self.active < self.workers)
+                if self.ended:
+                    # Who leaves without a place frees none: the others must be woken by it.
+                    self._changed.notify()
             await self.passed()
         self.active += 1
         try:

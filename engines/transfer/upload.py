@@ -183,7 +183,7 @@ class Upload:
         context, number = self._context, max((file.number for file in self._found.files), default=0)
         for path, why in self._found.unreadable:
             number += 1
-            await context.workspace.write(chunks.begin_file, context.run, number, path, 0, 0)
+            await context.workspace.write(chunks.begin_file, context.run, number, clean(path), 0, 0)
             event = FileFailed(**context.about(), file=number, path=clean(path), message=f"{clean(path)}: {why}")
             await context.ended(number, FileState.FAILED, None, why, event)
 
@@ -204,6 +204,8 @@ class Upload:
                 [chunk_size_for(file.size, self._settings.chunk_size) for file in self._found.files],
                 default=self._settings.chunk_size,
             ),
+            mode=self._found.mode,
+            mtime_ns=self._found.mtime_ns,
             entries=tuple(sorted(entries, key=lambda entry: entry.path)),
         )
 
@@ -241,10 +243,11 @@ async def publish(store: Store, name: str, text: bytes, policy: RetryPolicy) -> 
     async def quietly(*_: object) -> None:
         return None
 
+    async def put() -> bool:
+        return await store.put(name, text)
+
     try:
-        await policy.run(
-            lambda: store.put(name, text), transient=lambda e: isinstance(e, StoreError), before_retry=quietly
-        )
+        await policy.run(put, transient=lambda error: isinstance(error, StoreError), before_retry=quietly)
     except StoreError as error:
         raise SideLost("store", mask(str(error))) from None
 

@@ -83,19 +83,24 @@ class Part:
             self._digest.update(piece)
             self.size += len(piece)
 
-    def append(self, pieces: Sequence[Buffer], keep: int | None) -> None:
+    def append(self, pieces: Sequence[Buffer], keep: tuple[int, int] | None) -> None:
         """Write and hash the next bytes.
 
         Args:
             pieces: the bytes.
-            keep: bytes of the compressed stream up to here, to be remembered; None for not now.
+            keep: after so many pieces, so many bytes of the compressed stream are dealt with, which is to be
+                remembered; None for not now.
         """
+        if keep is not None:
+            self._append(pieces[: keep[0]])
+            about = {"list": self._list, "size": self.size, "packed": keep[1], "sha256": self._digest.hexdigest()}
+            private_files.write(self._state, orjson.dumps(about))
+        self._append(pieces[keep[0] :] if keep is not None else pieces)
+
+    def _append(self, pieces: Sequence[Buffer]) -> None:
         for piece in pieces:
             self.write_at(self.size, piece)
             self.hash([piece])
-        if keep is not None:
-            about = {"list": self._list, "size": self.size, "packed": keep, "sha256": self._digest.hexdigest()}
-            private_files.write(self._state, orjson.dumps(about))
 
     def take_up(self, digests: Sequence[str]) -> int:
         """Go on with what an earlier attempt wrote, as far as it is seen to be right.

@@ -29,14 +29,15 @@ def open_console(context: click.Context, runbook: str | None = None, dry_run: bo
     workspace = asked.workspace or book.workspace.url or asked.workspace_beside(path.absolute().parent)
     todo = Todo(
         migrations=tuple((migration.name, migration.settings()) for migration in book.migration),
+        transfers=tuple((transfer.name, transfer.settings()) for transfer in book.transfer),
         console=book.console,
         keep_events=book.workspace.keep_events,
     )
-    if dry_run and todo.migrations:
+    if dry_run and todo.asked:
         from streamconsole.cli.dry_run import dry_run_of
 
         return dry_run_of(asked, todo.migrations)
-    if not todo.migrations and (dry_run or not asked.wants_console):
+    if not todo.asked and (dry_run or not asked.wants_console):
         where = f"runbook {path} has nothing to do" if path.exists() else f"there is no runbook here ({DEFAULT_NAME})"
         raise Refused(f"{where}: name one, or use `streamconsole migrate SOURCE TARGET`; the console needs a terminal")
     return work_on(asked, workspace, todo, start=False)

@@ -14,6 +14,9 @@ from streamconsole.engines.migration.planning import Plan, plan
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.whole import expand
 from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState
+from streamconsole.engines.transfer.planning import TransferPlan
+from streamconsole.engines.transfer.planning import plan as plan_transfer
+from streamconsole.engines.transfer.settings import TransferSettings
 from streamconsole.engines.workspace import runs
 from streamconsole.engines.workspace.events import KEEP_EVENTS
 from streamconsole.engines.workspace.runs import Run
@@ -26,6 +29,8 @@ from streamconsole.summary import Summary, notes_on
 Migrations = tuple[tuple[str | None, MigrationSettings], ...]
 """Names (None for one made up) and settings."""
 
+Settings = MigrationSettings | TransferSettings
+
 
 @dataclass(frozen=True, slots=True)
 class Todo:
@@ -33,6 +38,7 @@ class Todo:
 
     Args:
         migrations: migrations to do; those of whole databases stand for one of each table.
+        transfers: names and settings of transfers to do, after the migrations.
         resume: a run to go on with, instead.
         retry: a run whose failed units are to be done again, instead.
         always_new: never go on with an unfinished run of the same settings.
@@ -41,11 +47,17 @@ class Todo:
     """
 
     migrations: Migrations = ()
+    transfers: tuple[tuple[str | None, TransferSettings], ...] = ()
     resume: str | None = None
     retry: str | None = None
     always_new: bool = False
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
     keep_events: int = KEEP_EVENTS
+
+    @property
+    def asked(self) -> tuple[tuple[str | None, Settings], ...]:
+        """Everything there is to do, in order."""
+        return (*self.migrations, *self.transfers)
 
 
 def work_on(asked: Common, workspace: str, todo: Todo, *, start: bool = True) -> int:
@@ -121,8 +133,7 @@ async def runs_of(session: Session, todo: Todo) -> list[Work]:
     todo = replace(todo, migrations=await asyncio.to_thread(expanded, todo.migrations))
     gone_on_with = not todo.always_new and await _is_unfinished(session, todo)
     found = [
-        await _known_or_plan(session, name, settings, todo, keep_finished=gone_on_with)
-        for name, settings in todo.migrations
+        await _known_or_plan(session, name, settings, todo, keep_finished=gone_on_with) for name, settings in todo.asked
     ]
     return [await _work(session, each) for each in found]
 
@@ -139,7 +150,7 @@ async def runs_to_show(session: Session, todo: Todo, *, plan_new: bool = True) -
     """
     migrations, problems = await asyncio.to_thread(expanded_as_far_as_possible, todo.migrations)
     work = []
-    for name, settings in migrations:
+    for name, settings in (*migrations, *todo.transfers):
         known = await _newest(session, name, settings) if name is not None else None
         if not plan_new:
             work += [Work(known.id)] if known else []
@@ -192,17 +203,17 @@ async def _existing(session: Session, run_id: str, *, retry: bool) -> Work:
 
 async def _is_unfinished(session: Session, todo: Todo) -> bool:
     """Whether a runbook was begun and did not come to its end: then what is done in it is not done again."""
-    known = [await _newest(session, name, settings) for name, settings in todo.migrations if name is not None]
+    known = [await _newest(session, name, settings) for name, settings in todo.asked if name is not None]
     return any(run is not None and run.state not in FINISHED_RUNS for run in known)
 
 
-async def _newest(session: Session, name: str, settings: MigrationSettings) -> Run | None:
-    return await session.workspace.read(runs.newest_like, EngineKind.MIGRATION, name, spec_of(settings))
+async def _newest(session: Session, name: str, settings: Settings) -> Run | None:
+    return await session.workspace.read(runs.newest_like, kind_of(settings), name, spec_of(settings))
 
 
 async def _known_or_plan(
-    session: Session, name: str | None, settings: MigrationSettings, todo: Todo, *, keep_finished: bool = False
-) -> Run | Plan:
+    session: Session, name: str | None, settings: Settings, todo: Todo, *, keep_finished: bool = False
+) -> Run | Plan | TransferPlan:
     """The unfinished run of these settings (with `keep_finished` a finished one, too), or a new plan."""
     if not todo.always_new and name is not None:
         known = await _newest(session, name, settings)
@@ -211,14 +222,24 @@ async def _known_or_plan(
             await session.workspace.write(runs.remove, known.id)
         elif known is not None and (keep_finished or known.state not in FINISHED_RUNS):
             return known
+    if isinstance(settings, TransferSettings):
+        return await plan_transfer(settings, name)
     return await asyncio.to_thread(plan, settings, name)
 
 
-async def _work(session: Session, each: Run | Plan) -> Work:
-    run = each if isinstance(each, Run) else await session.migration.create(each)
+async def _work(session: Session, each: Run | Plan | TransferPlan) -> Work:
+    if isinstance(each, TransferPlan):
+        run = await session.transfer.create(each)
+    else:
+        run = each if isinstance(each, Run) else await session.migration.create(each)
     return Work(run.id, done=run.state in FINISHED_RUNS)
 
 
-def spec_of(settings: MigrationSettings) -> dict[str, Any]:
+def spec_of(settings: Settings) -> dict[str, Any]:
     """Settings as a run keeps them."""
     return settings.model_dump(mode="json")
+
+
+def kind_of(settings: Settings) -> EngineKind:
+    """The engine that does what settings ask for."""
+    return EngineKind.TRANSFER if isinstance(settings, TransferSettings) else EngineKind.MIGRATION

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from streamconsole.engines.errors import Refused
@@ -37,4 +38,4 @@ def store_of(url: str, timeout: float = 60.0) -> Store:
 
 def absolute(url: str, folder: Path) -> str:
     """A store's URL with a path taken from `folder`, so that it means the same anywhere."""
-    return url if "://" in url else str(folder / Path(url).expanduser())
+    return url if "://" in url else os.path.normpath(folder / Path(url).expanduser())

@@ -39,11 +39,13 @@ def test_frames_one_after_the_other_come_out_whatever_the_pieces(frames: list[by
     stream = b"".join(compress(frame, 3) for frame in frames)
     decompression, out = Decompression(sum(map(len, frames))), b""
     ends, at = [], 0
+    totals = [sum(map(len, frames[:count])) for count in range(len(frames) + 1)]
     for start in range(0, len(stream), step):
         pieces, boundary = decompression.feed(stream[start : start + step])
         out += b"".join(pieces)
         if boundary is not None:
-            ends.append(start + boundary)
+            ends.append(start + boundary[1])
+            assert len(out) - len(b"".join(pieces[boundary[0] :])) in totals
     assert out == b"".join(frames)
     assert decompression.between_frames
     for frame in frames:
