@@ -33,7 +33,9 @@ def open_console(context: click.Context, runbook: str | None = None, dry_run: bo
         console=book.console,
         keep_events=book.workspace.keep_events,
     )
-    if dry_run and todo.asked:
+    if dry_run and todo.transfers:
+        raise Refused(f"--dry-run knows migrations only, and runbook {path} has transfers")
+    if dry_run and todo.migrations:
         from streamconsole.cli.dry_run import dry_run_of
 
         return dry_run_of(asked, todo.migrations)
