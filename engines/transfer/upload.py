@@ -194,7 +194,7 @@ class Upload:
         entries = list(self._found.others)
         entries += [await self._entry(file, records[file.name]) for file in self._found.files]
         return Manifest(
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            created_at=now_text(),
             kind="file" if self._found.kind == "file" else "directory",
             name=self._found.name,
             layout=self._settings.layout,
@@ -231,6 +231,11 @@ def _numbered(found: Found, known: dict[str, FileRecord]) -> Found:
         files.append(replace(file, number=record.number if record else following))
         following += record is None
     return replace(found, files=files)
+
+
+def now_text() -> str:
+    """This moment, as manifests have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 async def publish(store: Store, name: str, text: bytes, policy: RetryPolicy) -> None:
