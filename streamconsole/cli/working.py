@@ -150,7 +150,7 @@ async def runs_to_show(session: Session, todo: Todo, *, plan_new: bool = True) -
     """
     migrations, problems = await asyncio.to_thread(expanded_as_far_as_possible, todo.migrations)
     work = []
-    for name, settings in (*migrations, *todo.transfers):
+    for name, settings in replace(todo, migrations=migrations).asked:
         known = await _newest(session, name, settings) if name is not None else None
         if not plan_new:
             work += [Work(known.id)] if known else []
