@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m benchmarks [--short] [migration transforms writer startup console]`.
+"""Run the benchmarks: `python -m benchmarks [--short] [startup writer migration routes transforms console]`.
 
 Prints a table; ends with 1 when a bar is missed. The short form is for catching gross regressions.
 """
@@ -8,10 +8,17 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import console, migration, startup, transforms, writer
+from benchmarks import console, migration, routes, startup, transforms, writer
 from benchmarks.pairs import Result
 
-SUITES = {"startup": startup, "writer": writer, "migration": migration, "transforms": transforms, "console": console}
+SUITES = {
+    "startup": startup,
+    "writer": writer,
+    "migration": migration,
+    "routes": routes,
+    "transforms": transforms,
+    "console": console,
+}
 
 
 def main() -> int:
