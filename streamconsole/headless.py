@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from streamconsole.engines.bus import Bus
 from streamconsole.engines.errors import StreamConsoleError
 from streamconsole.engines.supervisor import Ended
 from streamconsole.reporting import Reporter
@@ -116,7 +117,18 @@ async def work(session: Session, todo: Sequence[Work], reporter: Reporter, *, wi
 @asynccontextmanager
 async def reporting(session: Session, reporter: Reporter) -> AsyncIterator[None]:
     """Feed a reporter from the bus while the block runs, to the last event."""
-    journal = session.bus.journal()
+    async with reporting_bus(session.bus, reporter):
+        yield
+
+
+@asynccontextmanager
+async def reporting_bus(bus: Bus, reporter: Reporter, *, listen: bool = True) -> AsyncIterator[None]:
+    """The same for a bus alone; `listen=False` when the reporter has no use for events."""
+    if not listen:
+        with reporter:
+            yield
+        return
+    journal = bus.journal()
 
     async def pass_on() -> None:
         async for event in journal:
@@ -129,7 +141,7 @@ async def reporting(session: Session, reporter: Reporter) -> AsyncIterator[None]
             journal.close()
             await passing
     finally:
-        session.bus.remove(journal)
+        bus.remove(journal)
         passing.cancel()
 
 

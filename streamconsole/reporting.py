@@ -136,6 +136,8 @@ class PlainReporter(_Quiet):
             print(clean(mask(each.sentence()), limit=2000), flush=True)  # noqa: T201
         for note in summary.notes:
             print(clean(mask(note), limit=2000), flush=True)  # noqa: T201
+        for queue in summary.queues:
+            print(clean(mask(queue.sentence()), limit=2000), flush=True)  # noqa: T201
 
 
 class ProgressReporter(PlainReporter):

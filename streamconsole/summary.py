@@ -18,6 +18,7 @@ from streamconsole.engines.workspace.chunks import TransferTotals
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.windows import Totals
 from streamconsole.engines.workspace.workspace import DEFAULT_NAME
+from streamconsole.queue_work import QueueSummary
 from streamconsole.wording import counted
 
 
@@ -124,12 +125,14 @@ class Summary:
 
     Args:
         runs: one entry a run.
+        queues: one entry a queue that was worked on.
         refused: what was refused before it became a run.
         notes: what is wrong with all of it together, once every run has come to its end.
         stopped_by: number of the signal that ended the program, if one did.
     """
 
     runs: list[RunSummary] = field(default_factory=list)
+    queues: list[QueueSummary] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     stopped_by: int | None = None
@@ -138,7 +141,7 @@ class Summary:
         """The worst of all."""
         if self.stopped_by is not None:
             return exit_codes.stopped_by(self.stopped_by)
-        codes = [summary.exit_code() for summary in self.runs]
+        codes = [*(run.exit_code() for run in self.runs), *(queue.exit_code() for queue in self.queues)]
         if exit_codes.FAILURE in codes:
             return exit_codes.FAILURE
         if self.refused or exit_codes.REFUSED in codes:
@@ -153,7 +156,7 @@ class Summary:
             "event": "summary",
             "status": words.get(self.exit_code(), "stopped"),
             "exit_code": self.exit_code(),
-            "runs": [summary.as_json() for summary in self.runs],
+            "runs": [*(run.as_json() for run in self.runs), *(queue.as_json() for queue in self.queues)],
         }
         if self.notes:
             line["notes"] = self.notes

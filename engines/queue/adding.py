@@ -10,7 +10,7 @@ from sqlalchemy import Connection, update
 
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.queue import counts, deduplication, journal, registry, rows
-from streamconsole.engines.queue.options import DEFAULT_OPTIONS, JobOptions
+from streamconsole.engines.queue.options import DEFAULT_OPTIONS, DEFAULT_SETTINGS, JobOptions
 from streamconsole.engines.queue.prepared import Prepared
 from streamconsole.engines.queue.registry import QueueRow
 from streamconsole.engines.queue.rows import COLUMNS, JobRow
@@ -110,6 +110,8 @@ class _Adding:
 
 def effective(queue: QueueRow, options: JobOptions) -> JobOptions:
     """A job's options over the defaults of its queue."""
+    if queue.settings is DEFAULT_SETTINGS:
+        return options
     defaults = queue.settings.defaults
     if defaults == DEFAULT_OPTIONS:
         return options

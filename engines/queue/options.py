@@ -205,8 +205,10 @@ def explain(error: ValidationError) -> str:
     """What is wrong with the settings, in one line."""
     problems = []
     for detail in error.errors()[:3]:
-        place = ".".join(str(part) for part in detail["loc"]) or "it"
-        if detail["type"] == "extra_forbidden":
+        place = ".".join(str(part) for part in detail["loc"])
+        if not place:
+            problems.append(detail["msg"].removeprefix("Value error, "))
+        elif detail["type"] == "extra_forbidden":
             problems.append(f"{place} is not known")
         else:
             message = detail["msg"].removeprefix("Value error, ")

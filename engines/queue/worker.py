@@ -84,6 +84,7 @@ class Worker:
         self.left_behind = 0
         self.done = 0
         self.failed = 0
+        self.returned = 0
         self.name = f"{socket.gethostname()} pid {os.getpid()}"
         self._workspace = workspace
         self._processor = processor_of(
@@ -185,13 +186,13 @@ class Worker:
         self._wake.set()
         if self._running and not self._main.done():
             await asyncio.wait([task for _, task in self._running.values()], timeout=within)
-        returned = await self._let_go()
+        await self._let_go()
         try:
             await self._main
         finally:
             self._main = None
             await self._leave()
-        return returned
+        return self.returned
 
     # The main loop -------------------------------------------------------------------------------
 
@@ -230,9 +231,9 @@ class Worker:
             await asyncio.sleep(TRY_AGAIN)
             self._look = True
             return
+        self._told(ended, stale)
         for row in claimed.jobs:
             self._begin(row)
-        self._told(ended, stale)
         self._plan(claimed, want)
 
     def _plan(self, claimed: Claimed, want: int) -> None:
@@ -311,11 +312,12 @@ class Worker:
                 continue
             self.done += outcome.end is End.COMPLETED
             self.failed += outcome.end is End.FAILED
+            self.returned += outcome.end is End.HANDED_BACK
             self._teller.ended(job, outcome)
         if any(outcome.end is not End.COMPLETED or outcome.options for _, outcome in ended):
             self._hub.changed(self.queue)
 
-    async def _let_go(self) -> int:
+    async def _let_go(self) -> None:
         """Stop what is still active and hand it back; what cannot be stopped is handed back all the same."""
         stopping = list(self._running.values())
         for job, task in stopping:
@@ -329,7 +331,6 @@ class Worker:
             self.left_behind += 1
             task.add_done_callback(self._came_home)
         self._wake.set()
-        return len(stopping)
 
     def _came_home(self, _: asyncio.Task[None]) -> None:
         self.left_behind -= 1

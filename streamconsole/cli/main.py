@@ -27,6 +27,7 @@ COMMANDS = {
     "upload": "streamconsole.cli.upload:upload",
     "download": "streamconsole.cli.download:download",
     "transfer": "streamconsole.cli.transfer:transfer_group",
+    "queue": "streamconsole.cli.queue:queue_group",
     "runs": "streamconsole.cli.runs:runs_group",
     "workspace": "streamconsole.cli.workspace:workspace_group",
     "doctor": "streamconsole.cli.doctor:doctor",

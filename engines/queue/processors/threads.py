@@ -21,6 +21,7 @@ class InThreads:
     def __init__(self, function: Callable[[Job], Any], threads: int) -> None:
         self._function = function
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="job")
+        self._closed = False
 
     async def __call__(self, job: Job) -> Any:
         """Call it; told to stop, it only says so to the function, and waits on: the thread keeps its slot."""
@@ -29,10 +30,11 @@ class InThreads:
             try:
                 return await asyncio.shield(future)
             except asyncio.CancelledError:
-                if future.done():
+                if future.done() or self._closed:
                     raise
                 job.stop_asked = True
 
     async def close(self) -> None:
         """Start no more; threads still at work are left to themselves."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
