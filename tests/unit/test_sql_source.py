@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 import sqlite3
@@ -168,6 +169,29 @@ def test_declared_names_of_our_own_tables_stand_for_what_was_written(tmp_path: P
     assert columns["j"] == [{"a": [1, {"$date": "x"}]}, [1, 2], None, '{"a":1,"a":2}', big, "{broken"]
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["[[1]", '{"a":2}],[3]'],
+        ["[1", '{"a":2}],[3]'],
+        ['{"a":1}', "[]", '{"b":[1,2]}'],
+        ["[1]\n[2]", "[3]"],
+        ["[1 ]", "[2]"],
+        ['["a\\nb"]', "[1e400]"],
+        ['["\\u00e9"]', '["é"]'],
+    ],
+)
+def test_json_of_one_row_never_becomes_another_s(texts: list[str], tmp_path: Path) -> None:
+    path = database(tmp_path / "in.db", "CREATE TABLE t (j JSON)", rows=[(text,) for text in texts])
+    wanted: list[Any] = []
+    for text in texts:
+        try:
+            wanted.append(json.loads(text) if "1e400" not in text else text)
+        except ValueError:
+            wanted.append(text)
+    assert [row["j"] for row in rows_of(source(path))] == wanted
+
+
 def test_text_that_is_no_utf8_is_refused_alone(tmp_path: Path) -> None:
     path = database(
         tmp_path / "in.db",
@@ -246,6 +270,20 @@ def test_large_rows_make_small_windows(tmp_path: Path) -> None:
     )
     found = list(windows_of(source(path, window_bytes=100_000)))
     assert [window.rows for window in found] == [9, 9, 9, 9, 9, 5]
+
+
+def test_large_rows_that_lie_together_make_small_windows_there(tmp_path: Path) -> None:
+    sizes = [10] * 400 + [50_000] * 20 + [10] * 400
+    path = database(
+        tmp_path / "in.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB)",
+        rows=[(n, b"x" * size) for n, size in enumerate(sizes)],
+    )
+    found = list(windows_of(source(path, window_rows=300, window_bytes=200_000)))
+    weights = [sum(sizes[window.lo : window.hi]) for window in found]
+    assert sum(weights) == sum(sizes)
+    assert max(weights) <= 250_000
+    assert max(window.rows for window in found) > 50
 
 
 def test_a_limit_bounds_the_last_window_too(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from streamconsole.engines.errors import Refused
+from streamconsole.engines.migration.columns import ColumnType
 from streamconsole.engines.migration.sources import keys, sql_shape
 from streamconsole.engines.migration.sources.databases import Database
 from streamconsole.engines.migration.sources.keys import Key, KeyRange
@@ -19,12 +20,17 @@ from streamconsole.engines.migration.sources.sql_reader import SqlReader
 from streamconsole.engines.migration.sources.sql_shape import SqlShape
 from streamconsole.engines.units import Window
 
+SAMPLE_FIRST = 10
 SAMPLE_ROWS = 500
+SAMPLE_BYTES = 4 * 2**20
 SAMPLE_PLACES = 8
 SAMPLE_AT_PLACE = 50
 
 MOST_STREAM_BYTES = 128 * 2**20
 """Bytes that a table without a key may have: all of it is held at once."""
+
+LARGE = (ColumnType.TEXT, ColumnType.BINARY, ColumnType.JSON, ColumnType.NULL)
+"""What columns hold whose values may be large."""
 
 ONE_STREAM = "it has no unique key: it is one stream, read as one window by one worker"
 
@@ -170,7 +176,7 @@ class SqlSource:
                 count = self._count(connection, left, most)
                 bounds = KeyRange(most=most)
                 return Window(number, lo, lo + count, first_row, count, bounds.dump()) if count else None
-            found = self._keys_at(connection, left, rows)
+            rows, found = self._fitting(connection, left, rows)
             if len(found) == 2:
                 asked = replace(left, upto=found[0], most=rows if rows == most else None)
                 return Window(number, lo, lo + rows, first_row, rows, asked.dump())
@@ -183,6 +189,25 @@ class SqlSource:
 
     def _beginning(self) -> KeyRange:
         return KeyRange(first=(self._from_key,)) if self._from_key else KeyRange()
+
+    def _fitting(self, connection: sa.Connection, left: KeyRange, rows: int) -> tuple[int, list[Key]]:
+        """Rows of the next window, and its last key and the one after it: fewer where large rows lie together."""
+        found = self._keys_at(connection, left, rows)
+        while self._uneven and rows > 1:
+            whole = replace(left, upto=found[0] if len(found) == 2 else None)
+            size = self._bytes_in(connection, whole)
+            if size <= self._window_bytes * 5 // 4:
+                break
+            rows = max(1, min(rows - 1, rows * self._window_bytes // size))
+            found = self._keys_at(connection, left, rows)
+        return rows, found
+
+    def _bytes_in(self, connection: sa.Connection, asked: KeyRange) -> int:
+        table = self.reader.table()
+        key = [table.c[name] for name in self.shape.key]
+        large = [table.c[each.name] for each in self.shape.columns if each.type in LARGE]
+        sizes = [sa.func.coalesce(sa.func.sum(sa.func.length(column)), 0) for column in large]
+        return sum(map(int, connection.execute(sa.select(*sizes).where(asked.condition(key))).one()))
 
     def _keys_at(self, connection: sa.Connection, left: KeyRange, rows: int) -> list[Key]:
         """The last key of a window of so many rows and the one after it; fewer when there are fewer rows."""
@@ -210,17 +235,29 @@ class SqlSource:
         return max(1, min(self._window_rows, self._window_bytes // row))
 
     @cached_property
+    def _uneven(self) -> bool:
+        """Whether some rows are so large that a window of them would be too large: then each is measured."""
+        if self.database.path is None:
+            # Not every type of every database has a length.
+            return False
+        largest = max(map(_size, self._sample), default=0)
+        return largest * self._rows > 2 * self._window_bytes and any(each.type in LARGE for each in self.shape.columns)
+
+    @cached_property
     def _sample(self) -> list[dict[str, Any]]:
         """Rows from the start, and where keys are whole numbers a few from places spread over the table."""
-        places = [KeyRange(most=SAMPLE_ROWS)]
-        if self.shape.whole_number_key():
-            places += [KeyRange(first=(key,), most=SAMPLE_AT_PLACE) for key in self._spread()]
-        rows: list[dict[str, Any]] = []
         with self.database.refusing(), self.database.losing():
-            for place in places:
-                window = Window(1, 0, 0, 0, 0, place.dump())
-                rows += [row for _, row in self.reader.rows(window, lambda *_: None)]
+            first = self._some(KeyRange(most=SAMPLE_FIRST))
+            # Large rows are looked at one by one, so to speak: all of the sample is held at once.
+            room = SAMPLE_BYTES // max(1, sum(map(_size, first)) // max(1, len(first)))
+            rows = self._some(KeyRange(most=max(SAMPLE_FIRST, min(SAMPLE_ROWS, room))))
+            for key in self._spread() if self.shape.whole_number_key() else ():
+                rows += self._some(KeyRange(first=(key,), most=max(1, min(SAMPLE_AT_PLACE, room // SAMPLE_PLACES))))
         return rows
+
+    def _some(self, place: KeyRange) -> list[dict[str, Any]]:
+        window = Window(1, 0, 0, 0, 0, place.dump())
+        return [row for _, row in self.reader.rows(window, lambda *_: None)]
 
     def _spread(self) -> list[int]:
         table = self.reader.table()

@@ -156,7 +156,9 @@ def _look_sqlite(connection: Connection, schema: str | None, name: str) -> SqlSh
 
 def _sqlite_column(name: str, declared: str, notnull: int) -> SqlColumn:
     kind = type_declared(declared) if declared else ColumnType.NULL
-    if makes_numbers(declared) and kind in (ColumnType.TEXT, ColumnType.BINARY):
+    if declared.upper() in ("JSON", "JSONB"):
+        kind = ColumnType.JSON
+    elif makes_numbers(declared) and kind in (ColumnType.TEXT, ColumnType.BINARY):
         # NUMERIC, DATE and the like: they hold numbers or text, as it comes.
         kind = ColumnType.NULL
     return SqlColumn(name, declared, kind, bool(notnull), kind)

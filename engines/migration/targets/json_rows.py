@@ -54,7 +54,14 @@ class JsonNormalizer:
 
     def add_block(self, keys: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
         """Fit many rows."""
-        self.add_alike(list(map(dict, map(zip, repeat(keys), rows))))
+        first = len(self._lines)
+        try:
+            # One dict at a time: its memory is still at hand for the next one.
+            self._lines.extend(list(map(_dumps, map(dict, map(zip, repeat(keys), rows)))))
+        except (TypeError, ValueError):
+            self.add_alike(list(map(dict, map(zip, repeat(keys), rows))))
+            return
+        self._indexes.extend(range(first, first + len(rows)))
 
     def needs(self) -> Mapping[str, ColumnType]:
         """Never anything: a line takes any row."""
