@@ -31,6 +31,7 @@ from streamconsole.engines.migration.transforms.settings import (
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.transfer.planning import absolute as absolute_transfer
 from streamconsole.engines.transfer.settings import TransferSettings
+from streamconsole.queue_book import NamedQueue
 
 DEFAULT_NAME = "streamconsole.toml"
 
@@ -99,6 +100,7 @@ class Runbook(BaseModel):
     console: ConsoleSettings = ConsoleSettings()
     migration: tuple[NamedMigration, ...] = ()
     transfer: tuple[NamedTransfer, ...] = ()
+    queue: tuple[NamedQueue, ...] = ()
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Runbook:
@@ -183,6 +185,7 @@ def _closest(location: tuple[int | str, ...]) -> str:
     model: type[BaseModel] = {
         "migration": NamedMigration,
         "transfer": NamedTransfer,
+        "queue": NamedQueue,
         "console": ConsoleSettings,
         "workspace": WorkspaceSettings,
     }.get(str(location[0]), Runbook)  # type: ignore[assignment]
@@ -198,6 +201,7 @@ def _refuse_equal_names(path: Path, runbook: Runbook) -> None:
     tables = {
         "migration": [each.name for each in runbook.migration],
         "transfer": [each.name for each in runbook.transfer],
+        "queue": [each.name for each in runbook.queue],
     }
     for table, names in tables.items():
         for number, name in enumerate(names):

@@ -63,7 +63,7 @@ def doctor(context: click.Context, runbook: str | None) -> int:
         findings.append(finding)
         book = book_or_none or book
     url = asked.workspace or book.workspace.url or asked.workspace_beside(path.absolute().parent)
-    findings += [_workspace(url), *_migrations(book), *_machine(url)]
+    findings += [_workspace(url), *_migrations(book), *_queues(book, path.absolute().parent), *_machine(url)]
     if asked.json:
         print_json({"event": "finding", "ok": each.ok, "what": each.what, "text": each.text} for each in findings)
     else:
@@ -119,6 +119,13 @@ def _can_begin(what: str, settings: MigrationSettings) -> Finding:
     notes = "".join(f"; {note}" for note in found.data.get("notes", ()))
     text = f"can begin: size {found.data['size']:,} {found.data['unit']}, {columns} columns, key {key}{notes}"
     return Finding(True, finding.what, text)
+
+
+def _queues(book: Runbook, folder: Path) -> Iterator[Finding]:
+    from streamconsole.queue_book import check
+
+    for queue in book.queue:
+        yield _try(f"queue {queue.name}", partial(check, (queue,), folder), f"{queue.processor} can be called")[1]
 
 
 def _machine(url: str) -> Iterator[Finding]:

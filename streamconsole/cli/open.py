@@ -21,6 +21,7 @@ def open_console(context: click.Context, runbook: str | None = None, dry_run: bo
     With --no-ui everything in the runbook is run to the end, in order.
     """
     from streamconsole.cli.working import Todo, work_on
+    from streamconsole.queue_book import check
     from streamconsole.runbook import DEFAULT_NAME, Runbook, load
 
     asked = given(context)
@@ -30,6 +31,7 @@ def open_console(context: click.Context, runbook: str | None = None, dry_run: bo
     todo = Todo(
         migrations=tuple((migration.name, migration.settings()) for migration in book.migration),
         transfers=tuple((transfer.name, transfer.settings()) for transfer in book.transfer),
+        queues=book.queue,
         console=book.console,
         keep_events=book.workspace.keep_events,
     )
@@ -39,7 +41,9 @@ def open_console(context: click.Context, runbook: str | None = None, dry_run: bo
         from streamconsole.cli.dry_run import dry_run_of
 
         return dry_run_of(asked, todo.migrations)
-    if not todo.asked and (dry_run or not asked.wants_console):
+    if not dry_run:
+        check(book.queue, path.absolute().parent)
+    if not (todo.asked or todo.queues) and (dry_run or not asked.wants_console):
         where = f"runbook {path} has nothing to do" if path.exists() else f"there is no runbook here ({DEFAULT_NAME})"
         raise Refused(f"{where}: name one, or use `streamconsole migrate SOURCE TARGET`; the console needs a terminal")
     return work_on(asked, workspace, todo, start=False)

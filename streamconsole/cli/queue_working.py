@@ -32,16 +32,10 @@ def work_on_queue(
     """Work on a queue until it is empty, or until a signal; gives the exit status."""
     asked = given(context)
     todo = QueueWork(registry.name_of(queue), processor, concurrency, processes)
-    status, left = asyncio.run(_work(asked, asked.workspace_beside(folder), todo, until_empty))
-    if left:
-        # A thread that does not stop would keep the program from ending; its job is another's by now.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    return status
+    return asyncio.run(_work(asked, asked.workspace_beside(folder), todo, until_empty))
 
 
-async def _work(asked: Common, url: str, todo: QueueWork, until_empty: bool) -> tuple[int, int]:
+async def _work(asked: Common, url: str, todo: QueueWork, until_empty: bool) -> int:
     reporter: Reporter = reporter_for(json=asked.json)
     workspace = await Workspace.open(url)
     try:
@@ -58,6 +52,9 @@ async def _work(asked: Common, url: str, todo: QueueWork, until_empty: bool) -> 
         summary = Summary(queues=done, stopped_by=workers.signal)
         reporter.summary(summary)
         sys.stdout.flush()
-        return summary.exit_code(), workers.left_behind
+        if workers.left_behind:
+            # A thread that does not stop would keep the program from ending; its job is another's by now.
+            os._exit(summary.exit_code())
+        return summary.exit_code()
     finally:
         await workspace.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -21,6 +22,8 @@ from streamconsole.engines.workspace import runs
 from streamconsole.engines.workspace.events import KEEP_EVENTS
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.headless import Work
+from streamconsole.queue_book import NamedQueue, set_up
+from streamconsole.queue_work import QueueWorkers
 from streamconsole.reporting import Reporter, reporter_for
 from streamconsole.runbook import ConsoleSettings
 from streamconsole.session import Session, open_session
@@ -39,6 +42,7 @@ class Todo:
     Args:
         migrations: migrations to do; those of whole databases stand for one of each table.
         transfers: names and settings of transfers to do, after the migrations.
+        queues: queues whose jobs are done, last of all, until they are empty.
         resume: a run to go on with, instead.
         retry: a run whose failed units are to be done again, instead.
         always_new: never go on with an unfinished run of the same settings.
@@ -48,6 +52,7 @@ class Todo:
 
     migrations: Migrations = ()
     transfers: tuple[tuple[str | None, TransferSettings], ...] = ()
+    queues: tuple[NamedQueue, ...] = ()
     resume: str | None = None
     retry: str | None = None
     always_new: bool = False
@@ -116,7 +121,25 @@ async def _report(session: Session, todo: Todo, reporter: Reporter, console: Con
             reporter.say(f"{each.run}: {note}")
     summary = await headless.work(session, work, reporter, within=console.drain_timeout, on_hangup=console.on_hangup)
     summary.notes = await asyncio.to_thread(notes_on, summary.runs)
+    if todo.queues and summary.stopped_by is None:
+        await empty_queues(session, todo.queues, reporter, summary, console)
     return headless.finish(summary, reporter)
+
+
+async def empty_queues(
+    session: Session, queues: tuple[NamedQueue, ...], reporter: Reporter, summary: Summary, console: ConsoleSettings
+) -> None:
+    """Do the jobs of queues until there are none left."""
+    await set_up(session.workspace, queues)
+    workers = QueueWorkers(
+        session.workspace, session.bus, reporter.say, within=console.drain_timeout, on_hangup=console.on_hangup
+    )
+    async with headless.reporting(session, reporter):
+        summary.queues = await workers.work([each.work() for each in queues], until_empty=True)
+    summary.stopped_by = workers.signal
+    if workers.left_behind:
+        # A thread that does not stop would keep the program from ending; its job is another's by now.
+        os._exit(headless.finish(summary, reporter))
 
 
 async def runs_of(session: Session, todo: Todo) -> list[Work]:

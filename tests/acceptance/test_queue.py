@@ -221,3 +221,45 @@ def test_several_processes_share_a_queue(call: Call, folder: Path) -> None:
     done = [int(re.search(r"([\d,]+) jobs? completed", out)[1].replace(",", "")) for out, _ in ends]  # type: ignore[index]
     assert sum(done) == 2_000
     assert counts(call) == {"completed": 2_000}
+
+
+RUNBOOK = """
+[[queue]]
+name = "mail"
+processor = "jobs:double"
+concurrency = 5
+settings = { defaults = { attempts = 2 } }
+schedule = [{ id = "yearly", cron = "0 0 1 1 *", payload = 1 }]
+"""
+
+
+def test_a_runbook_empties_its_queues(call: Call, folder: Path) -> None:
+    (folder / "book.toml").write_text(RUNBOOK)
+    for n in (1, 2, 13):
+        call("queue", "add", "mail", "one", "--payload", str(n))
+    done = call("book.toml", "--no-ui", "--json")
+    assert done.code == 1
+    assert lines(done)[-1]["runs"][0]["units"] == {"completed": 2, "failed": 1, "handed_back": 0}
+    (failed,) = lines(call("queue", "list", "mail", "--state", "failed", "--json"))
+    assert failed["attempts_made"] == 1, "defaults are for jobs added later"
+    assert lines(call("queue", "settings", "mail", "--json"))[0]["defaults"]["attempts"] == 2
+    assert [each["id"] for each in lines(call("queue", "schedule", "mail", "--json"))] == ["yearly"]
+    assert call("doctor", "book.toml").code == 0
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "told"),
+    [
+        ("jobs:double", "jobs:trouble", "module jobs has no function trouble"),
+        ("concurrency", "concurency", "did you mean concurrency?"),
+        ("0 0 1 1 *", "0 0 1 1", "is no cron expression"),
+        ("attempts = 2", 'attempts = "2"', "queue[0].settings.defaults.attempts"),
+        ('id = "yearly", ', "", "schedule[0].id is missing"),
+    ],
+)
+def test_a_runbook_with_a_mistake_in_a_queue_is_refused(
+    call: Call, folder: Path, was: str, becomes: str, told: str
+) -> None:
+    (folder / "book.toml").write_text(RUNBOOK.replace(was, becomes))
+    assert_refused(call("book.toml", "--no-ui"), told)
+    assert call("doctor", "book.toml").code == 2
