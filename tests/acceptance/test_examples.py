@@ -74,3 +74,21 @@ def test_migrating_a_database_as_a_library(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["orders completed", "lines completed"], done
     with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
         assert connection.execute("SELECT * FROM lines").fetchall() == [(7, 1)]
+
+
+def test_a_queue_as_a_library(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.queue_mails", "mails.db"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done
+    assert done.stdout.splitlines() == [
+        "sent to ann",
+        "flaky: ConnectionError: no answer",
+        "sent to bob",
+        "sent to cy",
+        "{'completed': 3}",
+    ]
