@@ -11,11 +11,14 @@ import orjson
 import pytest
 
 from streamconsole.engines.errors import Refused, StaleEpoch
+from streamconsole.engines.migration.batch import Batch
 from streamconsole.engines.migration.columns import ColumnType
-from streamconsole.engines.migration.locations import target_of
+from streamconsole.engines.migration.locations import source_of, target_of
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.targets.sql import SqlTarget
+from streamconsole.engines.migration.targets.target import SchemaMoved, Written
 from streamconsole.engines.states import WindowState
+from streamconsole.engines.units import Window
 from tests.integration.running import House, house, inject, rows_of, write_lines
 from tests.program import committed, kill, ledger, run, running, wait_until
 
@@ -169,6 +172,40 @@ async def test_a_late_owner_is_refused_and_a_done_window_is_not_done_again(tmp_p
         await old.open("run", 1)
     await old.close()
     await new.close()
+
+
+async def test_replacing_keeps_indexes(here: House, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "out.db")) as connection, connection:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT UNIQUE, w TEXT)")
+        connection.execute("CREATE INDEX by_w ON t (w, v)")
+    rows = [{"id": 1, "v": "a", "w": "b"}]
+    await here.migrate(write_lines(tmp_path / "in.ndjson", rows), table(tmp_path), mode="replace")
+    assert ask(tmp_path / "out.db", "SELECT name FROM pragma_index_info('by_w') ORDER BY seqno") == [("w",), ("v",)]
+    with closing(sqlite3.connect(tmp_path / "out.db")) as connection, pytest.raises(sqlite3.IntegrityError):
+        connection.execute("INSERT INTO t VALUES (2, 'a', 'c')")
+
+
+async def test_a_window_is_written_once_and_only_for_the_newest_owner(tmp_path: Path) -> None:
+    asked = MigrationSettings(source="generate://users?count=3", target=table(tmp_path))
+    target, source = target_of(asked), source_of(asked)
+    target.inspect({"id": ColumnType.INTEGER}, ("id",))
+    await target.open("run", 1)
+    writer, kept = target.writer(), list[Any]()
+    batch = Batch([[1], [2, 3]], [0, 1, 2], 3)
+    for _ in range(2):
+        done = writer.write(Window(1, 0, 3, 0, 3), batch, source.reader, kept.extend)
+        assert done == Written(3, 3, 0)
+    assert ask(tmp_path / "out.db", "SELECT id FROM t") == [(1,), (2,), (3,)]
+    with target.turn(writer):
+        pass
+    await target.widen({"id": ColumnType.TEXT})
+    with pytest.raises(SchemaMoved), target.turn(writer):
+        pass
+    await target_of(asked).open("run", 2)
+    with pytest.raises(StaleEpoch):
+        writer.write(Window(2, 3, 4, 3, 1), Batch([["9"]], [0], 1), source.reader, kept.extend)
+    assert ask(tmp_path / "out.db", "SELECT count(*) FROM _streamconsole_windows") == [(1,)]
+    await target.close()
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ from streamconsole.engines.migration.columns import Column, ColumnType, Schema
 from streamconsole.engines.migration.extras import Extras
 from streamconsole.engines.migration.settings import Mode
 from streamconsole.engines.migration.sources.databases import Database
+from streamconsole.engines.migration.sources.sql_extras import extras_of
+from streamconsole.engines.migration.sources.sql_shape import look
 from streamconsole.engines.migration.targets import sql_table as table
 from streamconsole.engines.migration.targets.sql_window import (
     SqlWindows,
@@ -246,15 +248,26 @@ class SqlTarget:
 
     def _finish(self, connection: sa.Connection, whole: bool) -> Schema:
         if whole and self._filling != self.name:
+            kept = self._indexes_of_old(connection)
             self._table(connection, self.name, self._schema).drop(connection, checkfirst=True)
             table.rename(connection, self._table(connection, self._filling, self._schema), self.name)
             faults.reach("target.before_swap")
             self._filling = self.name
+            table.add_indexes(connection, self._table(connection, self.name, kept), kept)
         if whole:
             made = self._table(connection, self.name, self._schema)
             table.add_indexes(connection, made, self._schema)
             self._add_references(connection)
         return self._schema
+
+    def _indexes_of_old(self, connection: sa.Connection) -> Schema:
+        """The new table's schema with the indexes of the one that it takes the place of."""
+        if not sa.inspect(connection).has_table(self.name, self._place):
+            return replace(self._schema, extras=Extras())
+        where = f"{self._place}.{self.name}" if self._place else self.name
+        found, _ = extras_of(connection, look(connection, where, str(self.database)))
+        keys = {column.name: column.key for column in self._schema.columns}
+        return replace(self._schema, extras=Extras(indexes=found.indexes).renamed(keys))
 
     def _add_references(self, connection: sa.Connection) -> None:
         """Where references can be added to a table that is there, they are, once the other table is there, too."""
