@@ -192,6 +192,12 @@ def test_json_of_one_row_never_becomes_another_s(texts: list[str], tmp_path: Pat
     assert [row["j"] for row in rows_of(source(path))] == wanted
 
 
+def test_json_that_is_no_object_or_array_stays_text(tmp_path: Path) -> None:
+    texts = ['"x"', "5", "true", "null"]
+    path = database(tmp_path / "in.db", "CREATE TABLE t (j JSON_TEXT)", rows=[(text,) for text in texts])
+    assert [row["j"] for row in rows_of(source(path))] == texts
+
+
 def test_text_that_is_no_utf8_is_refused_alone(tmp_path: Path) -> None:
     path = database(
         tmp_path / "in.db",
@@ -287,14 +293,13 @@ def test_large_rows_that_lie_together_make_small_windows_there(tmp_path: Path) -
 
 
 def test_a_limit_bounds_the_last_window_too(tmp_path: Path) -> None:
-    path = database(tmp_path / "in.db", "CREATE TABLE t (id INTEGER PRIMARY KEY)", rows=[(n,) for n in range(10)])
+    path = database(tmp_path / "in.db", "CREATE TABLE t (id INTEGER PRIMARY KEY)", rows=[(n * 10,) for n in range(10)])
     found = source(path, window_rows=4)
     cut = list(windows_of(found, 6))
     assert [window.rows for window in cut] == [4, 2]
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("DELETE FROM t WHERE id > 5")
-        connection.execute("INSERT INTO t VALUES (100)")
-    assert [row["id"] for _, row in found.reader.rows(cut[1], refuse_none)] == [4, 5]
+        connection.execute("INSERT INTO t VALUES (45)")
+    assert [row["id"] for _, row in found.reader.rows(cut[1], refuse_none)] == [40, 45]
 
 
 def test_from_a_key(tmp_path: Path) -> None:
