@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m benchmarks [--short] [startup writer migration routes transforms queue console]`.
+"""Run the benchmarks: `python -m benchmarks [--short] [startup writer migration routes transforms queue transfer console]`.
 
 Prints a table; ends with 1 when a bar is missed. The short form is for catching gross regressions.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import console, migration, queue, routes, startup, transforms, writer
+from benchmarks import console, migration, queue, routes, startup, transfer, transforms, writer
 from benchmarks.pairs import Result
 
 SUITES = {
@@ -18,6 +18,7 @@ SUITES = {
     "routes": routes,
     "transforms": transforms,
     "queue": queue,
+    "transfer": transfer,
     "console": console,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -42,6 +43,7 @@ class Download:
         self._manifest: Manifest | None = None
         self._out = Path(context.settings.out or "")
         self._base = part_path(self._out)
+        self._complete = False
 
     @property
     def manifest(self) -> Manifest:
@@ -74,6 +76,11 @@ class Download:
                 f"{self._context.run.id} was planned: start a new download"
             )
         if self._out.exists() or self._out.is_symlink():
+            # Killed after the last rename and before that was kept: then it is what it should be.
+            begun = self._context.run.started_at is not None
+            if begun and await asyncio.to_thread(_is_whole, self._out, self._manifest):
+                self._complete = True
+                return
             raise Refused(f"{self._out} is there already: name another place, or remove it")
         if self._manifest.kind == "directory":
             await asyncio.to_thread(self._make_folders)
@@ -98,7 +105,7 @@ class Download:
 
     async def finish(self) -> None:
         """Give a folder its links, times and name."""
-        if self.manifest.kind == "directory":
+        if self.manifest.kind == "directory" and not self._complete:
             await asyncio.to_thread(self._put_folder_in_place)
 
     # Files ---------------------------------------------------------------------------------------
@@ -109,7 +116,7 @@ class Download:
         await context.workspace.write(chunks.begin_file, context.run, number, entry.path, entry.size, entry.mtime_ns)
         about = {**context.about(), "file": number, "path": clean(entry.path)}
         context.bus.publish(FileStarted(**about, size=entry.size, begun=0))
-        if not await asyncio.to_thread(_is_in_place, place, entry):
+        if not self._complete and not await asyncio.to_thread(_is_in_place, place, entry):
             try:
                 await self._get(number, entry, place)
             except (ChunkLost, WrongFile) as error:
@@ -127,6 +134,7 @@ class Download:
             await self._downloader.download(file, part)
             faults.reach("download.in_place", number)
             await asyncio.to_thread(part.put_in_place, place, entry.mode, entry.mtime_ns)
+            faults.reach("download.placed", number)
         except WrongFile:
             await asyncio.to_thread(part.discard)
             raise
@@ -209,3 +217,18 @@ def _is_in_place(place: Path, entry: Entry) -> bool:
     except OSError:
         return False
     return (about.st_size, about.st_mtime_ns) == (entry.size, entry.mtime_ns)
+
+
+def _is_whole(out: Path, manifest: Manifest) -> bool:
+    """Whether everything is in its place, byte for byte (blocking)."""
+    try:
+        for entry in manifest.files:
+            place = out if manifest.kind == "file" else out / entry.path
+            if not _is_in_place(place, entry):
+                return False
+            with place.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
+                    return False
+    except OSError:
+        return False
+    return True
