@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m benchmarks [--short] [startup writer migration routes transforms queue transfer console]`.
+"""Run the benchmarks: `python -m benchmarks [--short] [NAME …]`; the names are those of `SUITES`.
 
 Prints a table; ends with 1 when a bar is missed. The short form is for catching gross regressions.
 """
