@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,16 @@ def test_a_dry_run_of_what_cannot_be_done(source: str, call: Call) -> None:
     plain = call("migrate", "no.ndjson", "sqlite:///t.db#t", "--dry-run")
     assert plain.code == 2
     assert "would be refused" in plain.out
+
+
+def test_a_dry_run_of_an_empty_table(folder: Path, call: Call) -> None:
+    connection = sqlite3.connect("s.db")
+    connection.execute("CREATE TABLE s (id INTEGER PRIMARY KEY, password TEXT)")
+    connection.close()
+    result = call("migrate", "sqlite:///s.db#s", "sqlite:///t.db#t", "--transform", "hash:password", "--dry-run")
+    assert result.code == 0, result
+    assert "0 windows" in result.out
+    assert "0 read, 0 fitted" in result.out
 
 
 def test_a_dry_run_of_a_runbook_and_of_many_windows(source: str, call: Call) -> None:

@@ -65,6 +65,9 @@ class Hash:
         if self.key is None:
             # Made by name each time, a hash costs twice as much.
             make = getattr(hashlib, self.algorithm)
+            if self.algorithm not in ("md5", "sha1"):
+                return lambda value: make(value).hexdigest()
+            # Where policy forbids them for security, they still tell values apart.
             return lambda value: make(value, usedforsecurity=False).hexdigest()
         secret, algorithm = secret_of(self.key), self.algorithm
         return lambda value: hmac.digest(secret, value, algorithm).hex()
