@@ -139,6 +139,14 @@ def test_hostile_names(name: str, tmp_path: Path) -> None:
     assert [tuple(row) for row in rows_of(found)] == [(name, "select")] * 3
 
 
+def test_a_table_by_its_schema_and_a_secret_that_no_repr_shows(tmp_path: Path) -> None:
+    path = database(tmp_path / "in.db", "CREATE TABLE t (id INTEGER PRIMARY KEY)", rows=[(1,), (2,)])
+    assert rows_of(source(path, "main.t", window_rows=1)) == [{"id": 1}, {"id": 2}]
+    found = source_of(MigrationSettings(source="mssql+pymssql://u:secret@h/d#t", target="out.ndjson"))
+    assert isinstance(found, SqlSource)
+    assert "secret" not in f"{found.database!r} {found.database}"
+
+
 def test_values_of_every_storage_class_come_back(tmp_path: Path) -> None:
     values = [None, 0, INT64 - 1, -INT64, 1.5, "007", "", "ä\0b", b"", b"\x00\xff", "2024-01-01 10:00:00", '{"a":1}']
     path = database(tmp_path / "in.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v)", rows=list(enumerate(values)))

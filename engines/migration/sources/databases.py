@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
@@ -37,7 +37,7 @@ class Database:
         side: what it is to a migration: `source` or `target`.
     """
 
-    url: str
+    url: str = field(repr=False)
     path: Path | None = None
     inode: int = 0
     side: str = "source"
