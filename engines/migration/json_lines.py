@@ -106,7 +106,11 @@ def parse_all(block: bytes) -> Iterator[list[dict[str, Any]]]:
         NotAlike: a line needs a closer look: blank, broken, with a long number, or with what looks
             like two equal keys.
     """
-    lines = block.removesuffix(b"\n").split(b"\n")
+    return parse_lines(block.removesuffix(b"\n").split(b"\n"))
+
+
+def parse_lines(lines: list[bytes]) -> Iterator[list[dict[str, Any]]]:
+    """The same for rows that stand by themselves already."""
     compact = True
     for at in range(0, len(lines), ROWS_AT_ONCE):
         some = lines[at : at + ROWS_AT_ONCE]

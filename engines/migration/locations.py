@@ -9,13 +9,20 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from streamconsole.engines.errors import Refused
+from streamconsole.engines.migration.compression import split_name
 from streamconsole.engines.migration.settings import MigrationSettings
+from streamconsole.engines.migration.sources.csv import CsvSource
 from streamconsole.engines.migration.sources.databases import Database
+from streamconsole.engines.migration.sources.files import PlainFile, head_of
 from streamconsole.engines.migration.sources.generate import KINDS, GenerateSource
+from streamconsole.engines.migration.sources.json_document import JsonSource, is_document
 from streamconsole.engines.migration.sources.ndjson import NdjsonSource
+from streamconsole.engines.migration.sources.packed import PackedFile
 from streamconsole.engines.migration.sources.source import Source
 from streamconsole.engines.migration.sources.sql import SqlSource
-from streamconsole.engines.migration.targets.ndjson import NdjsonTarget
+from streamconsole.engines.migration.targets.csv_rows import Dialect
+from streamconsole.engines.migration.targets.file_forms import Array, Csv, Form, Lines
+from streamconsole.engines.migration.targets.files import FileTarget
 from streamconsole.engines.migration.targets.sql import SqlTarget
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
 from streamconsole.engines.migration.targets.target import Target
@@ -24,7 +31,8 @@ from streamconsole.engines.secrets import mask
 
 SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+._-]*)://")
 
-FILE_ENDINGS = (".ndjson", ".jsonl", ".json")
+FORMS = {".ndjson": "", ".jsonl": "", ".json": "", ".csv": ",", ".tsv": "\t"}
+"""Endings of files that can be written; for CSV what stands between two values."""
 
 DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql", "duckdb", "cockroachdb")
 
@@ -51,10 +59,7 @@ def bare_source_of(settings: MigrationSettings) -> Source:
     if scheme == "generate":
         return _generate(url, settings)
     if scheme in ("", "file"):
-        path = _path(url)
-        if path.suffix.lower() in FILE_ENDINGS or path.is_dir() or not path.exists():
-            return NdjsonSource(path, settings.window_rows, settings.window_bytes)
-        raise Refused(f"source {path}: files that can be read end in {', '.join(FILE_ENDINGS)}")
+        return _file(_path(url), settings)
     if is_database(url):
         return _table(url, settings)
     known = ["generate", "sqlite"]
@@ -73,16 +78,27 @@ def target_of(settings: MigrationSettings) -> Target:
         return _sqlite(url, settings)
     if scheme in ("", "file"):
         path = _path(url)
-        if path.suffix.lower() in FILE_ENDINGS or path.is_dir():
-            return NdjsonTarget(path)
+        form = form_of(path, settings)
+        if form is not None or path.is_dir():
+            return FileTarget(path, form, split_name(path)[1], settings.mode, create=settings.create)
         if path.suffix.lower() in (".db", ".sqlite", ".sqlite3"):
             raise Refused(f"target {url}: write it as sqlite:///{quote(url, safe='/ ')}#table")
-        raise Refused(f"target {path}: files that can be written end in {', '.join(FILE_ENDINGS)}")
+        raise Refused(f"target {path}: files that can be written end in {', '.join(FORMS)}, each also .gz or .zst")
     if is_database(url):
         return _sql_target(url, settings)
     if scheme == "generate":
         raise Refused(f"target {url}: generate:// makes rows and takes none; SOURCE comes before TARGET")
     raise Refused(_unknown("target", url, scheme, ["sqlite"], "sqlite:///shop.db#customers or a .ndjson file"))
+
+
+def form_of(path: Path, settings: MigrationSettings) -> Form | None:
+    """What a file target of that name looks like; None when its name says nothing."""
+    ending, _ = split_name(path)
+    if ending in (".csv", ".tsv"):
+        return Csv(Dialect(settings.delimiter or FORMS[ending], settings.null))
+    if ending == ".json":
+        return Array()
+    return Lines() if ending in FORMS else None
 
 
 def is_database(url: str) -> bool:
@@ -126,6 +142,26 @@ def absolute(url: str, folder: Path) -> str:
     return f"{scheme}:///{Path(quote(str(folder.absolute()), safe='/ ')) / Path(path[1:]).expanduser()}{mark}{table}"
 
 
+def _file(path: Path, settings: MigrationSettings) -> Source:
+    ending, compression = split_name(path)
+    if ending not in FORMS and path.exists() and not path.is_dir():
+        raise Refused(f"source {path}: files that can be read end in {', '.join(FORMS)}, each also .gz or .zst")
+    file = PackedFile(path, compression) if compression else PlainFile(path)
+    sizes = (settings.window_rows, settings.window_bytes)
+    if ending in (".csv", ".tsv"):
+        return CsvSource(
+            file,
+            *sizes,
+            delimiter=settings.delimiter or ("\t" if ending == ".tsv" else None),
+            header=settings.header,
+            encoding=settings.encoding,
+            null=settings.null,
+        )
+    if ending == ".json" and path.is_file() and is_document(head_of(file)):
+        return JsonSource(file, *sizes)
+    return NdjsonSource(file, *sizes)
+
+
 def _scheme(url: str) -> str:
     match = SCHEME.match(url)
     return match.group(1).lower() if match else ""
@@ -135,7 +171,7 @@ def _path(url: str) -> Path:
     bare = url.removeprefix("file://")
     # A fragment has no meaning for a file, but # may stand in a file's name.
     path = Path(bare).expanduser()
-    if "#" in path.name and path.suffix.lower() not in FILE_ENDINGS and not path.exists():
+    if "#" in path.name and split_name(path)[0] not in FORMS and not path.exists():
         path = path.with_name(path.name.partition("#")[0] or path.name)
     return path.absolute()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streamconsole.engines.errors import Refused
+from streamconsole.engines.errors import Refused, SideLost
 from streamconsole.engines.migration.offsets import LOOK_AHEAD, Position, after
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.sources.source import Source
@@ -43,9 +43,15 @@ class Ranges:
             most = None if limit is None else limit - position.row
             if most is not None and most <= 0:
                 break
-            window = self._source.cut(
-                position.number, position.offset, position.row, most, self._end_of_source(), position.behind
-            )
+            try:
+                window = self._source.cut(
+                    position.number, position.offset, position.row, most, self._end_of_source(), position.behind
+                )
+            except SideLost:
+                if cut:
+                    # What is there before a break in the source is moved all the same.
+                    break
+                raise
             if window is None:
                 break
             cut.append(window)

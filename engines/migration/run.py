@@ -32,6 +32,7 @@ from streamconsole.engines.migration.notifications import Kind, Notification
 from streamconsole.engines.migration.offsets import OffsetManager, after
 from streamconsole.engines.migration.ranges import Ranges
 from streamconsole.engines.migration.settings import MigrationSettings
+from streamconsole.engines.migration.sources.files import FromFile
 from streamconsole.engines.migration.transforms.child_program import end_programs
 from streamconsole.engines.migration.transforms.reader import owned
 from streamconsole.engines.migration.worker import Worker
@@ -209,6 +210,8 @@ class MigrationRun:
         await asyncio.to_thread(end_programs, self._owner)
         await self._cluster.close()
         await self._target.close()
+        if isinstance(self._source, FromFile):
+            await asyncio.to_thread(self._source.file.close)
 
     # Ranges ------------------------------------------------------------------------------------
 
@@ -264,6 +267,8 @@ class MigrationRun:
             assert isinstance(error, StreamConsoleError)
             self._lose(error)
         if window is not None:
+            if isinstance(self._source, FromFile):
+                self._source.file.clear(window)
             await self._offsets.settle(window)
 
     def _lose(self, error: StreamConsoleError) -> None:
@@ -339,7 +344,8 @@ class MigrationRun:
         for window in chosen:
             # All at once: whoever asks in the meantime must not be given the same ones.
             del self._failed[window.number]
-        for window in chosen:
+        # The first of them is handed out first: a compressed source is read forward just once for all of them.
+        for window in sorted(chosen, key=lambda each: each.lo, reverse=True):
             await self._history.put_back(window, 0)
             await self._offsets.put_back(window)
         return Outcome(True, f"{len(chosen)} failed window{'s' if len(chosen) > 1 else ''} will be done again")

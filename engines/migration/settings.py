@@ -73,6 +73,10 @@ class MigrationSettings(BaseModel):
         key: keys of the rows that make up the primary key; empty for `_id` or `id`, where there is one.
         max_rejects: refused rows above which the run stops; None for no limit.
         mode: what is done about rows that the target holds already.
+        delimiter: between two values of CSV; found out in a source, a comma in a target (a tab in .tsv).
+        header: whether the first record of a CSV source names its columns; found out when None.
+        encoding: of a CSV source.
+        null: what stands for no value in CSV; empty for nothing at all (an empty text stands in quotes).
         create: make the table, or columns it lacks; else it must be there with all of them.
         pool: where windows are moved: `threads` of this process, or child `processes`; None for what pays.
         transform: what happens to the rows, in order.
@@ -96,6 +100,10 @@ class MigrationSettings(BaseModel):
     key: tuple[str, ...] = ()
     max_rejects: Annotated[int, Field(ge=0)] | None = None
     mode: Mode = Mode.INSERT
+    delimiter: Annotated[str, Field(min_length=1, max_length=1, pattern=r"^[,;\t| :]$")] | None = None
+    header: bool | None = None
+    encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8"
+    null: Annotated[str, Field(max_length=40, pattern=r'^[^"\r\n,;\t|]*$')] = ""
     create: bool = True
     tables: Literal["all"] | tuple[str, ...] | None = None
     constraints: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 
@@ -11,6 +12,7 @@ from streamconsole.engines.migration.cluster import Cluster
 from streamconsole.engines.migration.history import History
 from streamconsole.engines.migration.moving import Move
 from streamconsole.engines.migration.notifications import Kind, Notification
+from streamconsole.engines.migration.sources.files import FromFile, PlainFile
 from streamconsole.engines.migration.sources.source import Source
 from streamconsole.engines.migration.targets.target import SchemaMoved, Target, Written
 from streamconsole.engines.retry import RetryPolicy
@@ -81,6 +83,8 @@ class Worker:
         return Notification(Kind.COMPLETED, number, window, written)
 
     async def _move(self, window: Window, attempt: int) -> Written:
+        if isinstance(self._source, FromFile) and not isinstance(self._source.file, PlainFile):
+            await asyncio.to_thread(self._source.file.lay_out, window)
         while True:
             try:
                 moved = await self._cluster.move(Move(self._source.reader, self._target.writer(), window, attempt))

@@ -52,6 +52,10 @@ class Size(click.ParamType[int]):
     "are overwritten, or all are replaced at the end.  [default: insert]",
 )
 @click.option("--create/--no-create", default=None, help="Make what the target lacks, or refuse.  [default: create]")
+@click.option("--delimiter", help="Between two values of CSV.  [default: found out; a comma in targets]")
+@click.option("--header/--no-header", default=None, help="The first record of CSV names the columns, or does not.")
+@click.option("--encoding", type=click.Choice(["utf-8", "latin-1", "cp1252"]), help="Of CSV.  [default: utf-8]")
+@click.option("--null", metavar="TEXT", help="What stands for no value in CSV.  [default: nothing]")
 @click.option("--writers", type=int, help="Child processes that move windows; 0 for none.  [default: as they pay]")
 @click.option("--max-rejects", type=int, help="Stop when more rows than this are refused.")
 @click.option(

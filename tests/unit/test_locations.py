@@ -10,7 +10,7 @@ import pytest
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.locations import absolute, name_of, source_of, target_of
 from streamconsole.engines.migration.settings import MigrationSettings
-from streamconsole.engines.migration.targets.ndjson import NdjsonTarget
+from streamconsole.engines.migration.targets.files import FileTarget
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
 from streamconsole.engines.workspace.workspace import path_of
 
@@ -37,7 +37,7 @@ def test_a_file_stays_in_the_folder_it_was_asked_for_in(name: str, file: str, tm
     folder = tmp_path / name
     asked = settings(folder, file)
     target = target_of(asked)
-    assert isinstance(target, NdjsonTarget)
+    assert isinstance(target, FileTarget)
     assert target.path == folder / file
     assert name_of(asked) == file.removesuffix(".ndjson")
 
@@ -51,7 +51,7 @@ def test_a_workspace_stays_in_the_folder_of_its_runbook(name: str, tmp_path: Pat
 
 def test_a_fragment_after_a_file_means_nothing(tmp_path: Path) -> None:
     target = target_of(settings(tmp_path, "out.ndjson#part"))
-    assert isinstance(target, NdjsonTarget)
+    assert isinstance(target, FileTarget)
     assert target.path == tmp_path / "out.ndjson"
 
 

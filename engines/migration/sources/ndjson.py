@@ -6,25 +6,29 @@ whole file.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamconsole.engines.errors import Refused, SideLost
+from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.batch import ROW_SHOWN, NotAlike, Refuse
 from streamconsole.engines.migration.extended_json import Malformed, unwrap_row
 from streamconsole.engines.migration.json_lines import BadRow, LineParser, parse_all
+from streamconsole.engines.migration.sources.files import (
+    BOM,
+    MAX_LINE,
+    FileBytes,
+    SourceFile,
+    bytes_of,
+    file_of,
+    fingerprint,
+    head_of,
+    unreadable,
+)
 from streamconsole.engines.migration.sources.source import SourceFacts
 from streamconsole.engines.units import Window
 
-MAX_LINE = 16 * 2**20
-"""Bytes a line may have; a longer one is refused unread."""
-
-BOM = b"\xef\xbb\xbf"
-FINGERPRINT_BYTES = 65_536
 SAMPLE_ROWS = 1_000
 SAMPLE_PLACES = 8
 SAMPLE_AT_PLACE = 50
@@ -35,10 +39,10 @@ class NdjsonReader:
     """Reads byte ranges of one file as rows.
 
     Args:
-        path: the file.
+        file: the file, or its bytes.
     """
 
-    path: Path
+    file: Path | FileBytes
 
     def rows(self, window: Window, refuse: Refuse) -> Iterator[tuple[int, dict[str, Any]]]:
         """The rows of a byte range; blank lines are passed over."""
@@ -89,14 +93,7 @@ class NdjsonReader:
         Raises:
             SideLost: the file is gone or shorter than it was.
         """
-        try:
-            with self.path.open("rb") as file:
-                file.seek(lo)
-                block = file.read(hi - lo)
-        except OSError as error:
-            raise SideLost("source", f"{self.path} cannot be read any more: {error.strerror}") from error
-        if len(block) < hi - lo:
-            raise SideLost("source", f"{self.path} has become shorter while it was read")
+        block = bytes_of(self.file).read(lo, hi)
         return block.removeprefix(BOM) if lo == 0 else block
 
 
@@ -104,16 +101,17 @@ class NdjsonSource:
     """A file of JSON lines.
 
     Args:
-        path: the file.
+        file: the file.
         window_rows: lines in a window, at most.
         window_bytes: bytes in a window, at most (a longer line is a window of its own).
     """
 
     unit = "bytes"
 
-    def __init__(self, path: Path, window_rows: int, window_bytes: int) -> None:
-        self.path = path
-        self.reader = NdjsonReader(path)
+    def __init__(self, file: Path | SourceFile, window_rows: int, window_bytes: int) -> None:
+        self.file = file_of(file)
+        self.path = self.file.path
+        self.reader = NdjsonReader(self.file.content)
         self._window_rows = window_rows
         self._window_bytes = window_bytes
         self._line_bytes = 256
@@ -124,33 +122,30 @@ class NdjsonSource:
         Raises:
             Refused: missing, a folder, unreadable, empty, or without a single row.
         """
-        self._refuse_unreadable()
-        size = self.path.stat().st_size
-        if size == 0:
-            raise Refused(f"{self.path} is empty: there is nothing to move")
-        sample, first_problem = self._sample(size)
+        head = head_of(self.file)
+        if head.lstrip().startswith(b"["):
+            raise Refused(f"{self.path} is one JSON array: give it a name that ends in .json")
+        sample, first_problem = self._sample(self.file.size)
         if not sample:
             raise Refused(f"{self.path}: no row can be read from it; line 1: {first_problem or 'blank'}")
-        return SourceFacts(size=size, fingerprint=fingerprint(self.path), sample=sample)
+        return SourceFacts(size=self.file.size, fingerprint=fingerprint(self.path), sample=sample)
 
     def fingerprint(self) -> dict[str, Any]:
         """What tells whether the file is still the same."""
-        try:
-            return fingerprint(self.path)
-        except OSError as error:
-            raise SideLost("source", f"{self.path} cannot be read any more: {error.strerror}") from error
+        return fingerprint(self.path)
 
     def align(self, offset: int) -> int:
         """The start of the first line at or after an offset."""
         if offset <= 0:
             return 0
-        with self.path.open("rb") as file:
-            file.seek(offset - 1)
+        place = offset - 1
+        with self.file.at(place) as file:
             while block := file.read(self._window_bytes):
                 end = block.find(b"\n")
                 if end >= 0:
-                    return file.tell() - len(block) + end + 1
-            return file.tell()
+                    return place + end + 1
+                place += len(block)
+            return max(place, offset)
 
     def cut(
         self,
@@ -168,12 +163,16 @@ class NdjsonSource:
         """
         rows = min(self._window_rows, most_rows) if most_rows is not None else self._window_rows
         try:
-            with self.path.open("rb") as file:
-                file.seek(lo)
+            with self.file.at(lo) as file:
                 length, count = self._measure(file, rows, end - lo if end is not None else None)
         except OSError as error:
-            raise SideLost("source", f"{self.path} cannot be read any more: {error.strerror}") from error
-        return Window(number, lo, lo + length, first_row, count) if length else None
+            raise unreadable(self.path, error) from error
+        if not length:
+            return None
+        window = Window(number, lo, lo + length, first_row, count)
+        self.file.lay_out(window)
+        self.file.keep_from(window.hi)
+        return window
 
     def _measure(self, file: Any, rows: int, most: int | None) -> tuple[int, int]:
         """Bytes and lines of the next window at the file's position, `most` bytes at most."""
@@ -196,31 +195,18 @@ class NdjsonSource:
             return length, lines
         return len(block) + _rest_of_line(file), 1
 
-    def _refuse_unreadable(self) -> None:
-        if self.path.is_dir():
-            raise Refused(f"{self.path} is a folder: name a file")
-        try:
-            with self.path.open("rb") as file:
-                head = file.read(4096)
-        except FileNotFoundError:
-            raise Refused(f"{self.path} does not exist") from None
-        except OSError as error:
-            raise Refused(f"{self.path} cannot be read: {error.strerror}") from error
-        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise Refused(f"{self.path} is UTF-16: convert it to UTF-8 first (iconv -f utf-16 -t utf-8)")
-        if head.removeprefix(BOM).lstrip().startswith(b"["):
-            raise Refused(f"{self.path} is one JSON array: this version reads one object a line (jq -c '.[]')")
-
-    def _sample(self, size: int) -> tuple[list[dict[str, Any]], str | None]:
+    def _sample(self, size: int | None) -> tuple[list[dict[str, Any]], str | None]:
         """Rows from the start, and a few from places spread over the file: late surprises are found early."""
         problems: list[str] = []
         rows: list[dict[str, Any]] = []
         places = [(0, SAMPLE_ROWS)]
-        places += [(self.align(size * n // SAMPLE_PLACES), SAMPLE_AT_PLACE) for n in range(1, SAMPLE_PLACES)]
+        if size is not None:
+            places += [(self.align(size * n // SAMPLE_PLACES), SAMPLE_AT_PLACE) for n in range(1, SAMPLE_PLACES)]
         for place, count in places:
-            lines = NdjsonSource(self.path, count, self._window_bytes)
+            lines = NdjsonSource(self.file, count, self._window_bytes)
             window = lines.cut(1, place, 0)
             if window is not None:
+                self.file.lay_out(window)
                 rows += [row for _, row in self.reader.rows(window, lambda _i, _c, reason: problems.append(reason))]
         return rows, problems[0] if problems else None
 
@@ -242,14 +228,3 @@ def _rest_of_line(file: Any) -> int:
             return length + int(end) + 1
         length += len(more)
     return length
-
-
-def fingerprint(path: Path) -> dict[str, Any]:
-    """Size, time of change, and a hash of head and tail of a file."""
-    facts = path.stat()
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        digest.update(file.read(FINGERPRINT_BYTES))
-        file.seek(max(0, facts.st_size - FINGERPRINT_BYTES), os.SEEK_SET)
-        digest.update(file.read(FINGERPRINT_BYTES))
-    return {"size": facts.st_size, "mtime_ns": facts.st_mtime_ns, "sha256": digest.hexdigest()}

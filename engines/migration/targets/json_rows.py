@@ -69,7 +69,13 @@ class JsonNormalizer:
 
     def payload(self) -> tuple[bytes, list[int]]:
         """The lines, each with its end."""
-        return b"\n".join([*self._lines, b""]), self._indexes
+        lines, indexes = self.lines()
+        return b"\n".join([*lines, b""]), indexes
+
+    def lines(self) -> tuple[list[bytes], list[int]]:
+        """The lines without their ends; just once."""
+        lines, self._lines = self._lines, []
+        return lines, self._indexes
 
 
 def _with_extended_floats(row: dict[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,26 @@ from pathlib import Path
 from streamconsole.engines import faults
 from streamconsole.engines.errors import SideLost, StaleEpoch
 from streamconsole.engines.migration.batch import Batch, NormalizerFactory, Reader
+from streamconsole.engines.migration.compression import Compression
 from streamconsole.engines.migration.targets.target import KeepRejects, Settled, Written
 from streamconsole.engines.units import Window
 
-PART = re.compile(r"^(\d{20})-(\d{20})-(\d+)-(\d+)-(\d+)\.part$")
+PART = re.compile(r"^(\d{20})-(\d{20})-(\d+)-(\d+)-(\d+)-(\d+)\.part$")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A window's rows.
+
+    Args:
+        settled: the window.
+        width: columns that were known when it was made; 0 where rows have none in common.
+        path: the file.
+    """
+
+    settled: Settled
+    width: int
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +46,21 @@ class PartWriter:
         folder: where parts are kept.
         epoch: of the run's owner.
         normalizer: makes the bytes of a part.
+        compression: of the part.
+        width: columns that rows are fitted to.
     """
 
     path: Path
     folder: Path
     epoch: int
     normalizer: NormalizerFactory
+    compression: Compression = Compression.NONE
+    width: int = 0
 
     def write(self, window: Window, batch: Batch, reader: Reader, keep_rejects: KeepRejects) -> Written:
         """Write the window's part, synced, under its final name."""
         faults.reach("window.before_claim", window.number)
-        done = [Written(*map(int, part.stem.split("-")[2:])) for part in self.folder.glob(f"{window.lo:020d}-*.part")]
+        done = [Written(*map(int, part.stem.split("-")[2:5])) for part in self.folder.glob(f"{window.lo:020d}-*.part")]
         if done:
             return done[0]
         faults.reach("window.after_claim", window.number)
@@ -53,11 +73,12 @@ class PartWriter:
         return written
 
     def _write(self, written: Written, window: Window, batch: Batch, keep_rejects: KeepRejects) -> None:
-        name = f"{window.lo:020d}-{window.hi:020d}-{written.rows_read}-{written.rows_written}-{written.rejects}.part"
+        counts = f"{written.rows_read}-{written.rows_written}-{written.rejects}"
+        name = f"{window.lo:020d}-{window.hi:020d}-{counts}-{self.width}.part"
         # The epoch in the name keeps an owner that was thought dead from writing into our file.
         temporary = self.folder / f"{name}.{self.epoch}.tmp"
         with temporary.open("wb") as file:
-            file.write(batch.payload)
+            file.write(self.compression.compress(batch.payload))
             file.flush()
             os.fsync(file.fileno())
         faults.reach("window.after_write", window.number)
@@ -72,14 +93,14 @@ class PartWriter:
         sync_folder(self.folder)
 
 
-def parts_in(folder: Path) -> list[tuple[Settled, Path]]:
+def parts_in(folder: Path) -> list[Part]:
     """The windows whose parts are there, in the source's order."""
     found = []
     for part in sorted(folder.iterdir()):
         match = PART.match(part.name)
         if match:
-            lo, hi, *counts = map(int, match.groups())
-            found.append((Settled(lo, hi, Written(*counts)), part))
+            lo, hi, *counts, width = map(int, match.groups())
+            found.append(Part(Settled(lo, hi, Written(*counts)), width, part))
     return found
 
 

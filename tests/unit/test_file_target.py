@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from streamconsole.engines.errors import Refused, SideLost, StaleEpoch
 from streamconsole.engines.migration.batch import Batch, Misfit
 from streamconsole.engines.migration.sources.ndjson import NdjsonReader
+from streamconsole.engines.migration.targets.files import FileTarget
 from streamconsole.engines.migration.targets.json_rows import JsonRows, dump
-from streamconsole.engines.migration.targets.ndjson import NdjsonTarget
 from streamconsole.engines.migration.targets.target import Settled, Written
 from streamconsole.engines.units import Reject, Window
 from tests.unit.loading import write as write_batch
@@ -28,14 +28,14 @@ def nothing(_: Sequence[Reject]) -> None:
     return None
 
 
-async def write(target: NdjsonTarget, number: int, *lines: str) -> Written:
+async def write(target: FileTarget, number: int, *lines: str) -> Written:
     window = Window(number, number * 10, number * 10 + 10, 0, len(lines))
     batch = Batch("".join(f"{line}\n" for line in lines).encode(), list(range(len(lines))), len(lines) + 1)
     return write_batch(target, window, batch, READER, nothing)
 
 
-async def opened(path: Path, epoch: int = 1) -> NdjsonTarget:
-    target = NdjsonTarget(path)
+async def opened(path: Path, epoch: int = 1) -> FileTarget:
+    target = FileTarget(path)
     await target.open("run-1", epoch)
     return target
 
@@ -57,19 +57,19 @@ async def test_a_part_is_the_proof_that_a_window_is_done(tmp_path: Path) -> None
     target = await opened(tmp_path / "out.ndjson")
     first = await write(target, 1, "one", "two")
     assert await write(target, 1, "something else") == first
-    again = NdjsonTarget(tmp_path / "out.ndjson")
+    again = FileTarget(tmp_path / "out.ndjson")
     assert await again.open("run-1", 2) == [Settled(10, 20, first)]
-    assert await NdjsonTarget(tmp_path / "out.ndjson").open("run-2", 1) == []
+    assert await FileTarget(tmp_path / "out.ndjson").open("run-2", 1) == []
     names = [part.name for part in (tmp_path / "out.ndjson.parts-run-1").glob("*.part")]
-    assert names == ["00000000000000000010-00000000000000000020-3-2-0.part"]
+    assert names == ["00000000000000000010-00000000000000000020-3-2-0-0.part"]
 
 
 async def test_half_a_part_is_no_part(tmp_path: Path) -> None:
     await opened(tmp_path / "out.ndjson")
     parts = tmp_path / "out.ndjson.parts-run-1"
-    half = parts / "00000000000000000010-00000000000000000020-3-2-0.part.1.tmp"
+    half = parts / "00000000000000000010-00000000000000000020-3-2-0-0.part.1.tmp"
     half.write_text("ha")
-    target = NdjsonTarget(tmp_path / "out.ndjson")
+    target = FileTarget(tmp_path / "out.ndjson")
     assert await target.open("run-1", 2) == []
     assert not half.exists()
     await target.finish(whole=True)
@@ -83,7 +83,7 @@ async def test_a_late_owner_is_refused(tmp_path: Path, newer: int) -> None:
     with pytest.raises(StaleEpoch):
         await write(late, 1, "late")
     with pytest.raises(StaleEpoch):
-        await NdjsonTarget(tmp_path / "out.ndjson").open("run-1", newer - 1)
+        await FileTarget(tmp_path / "out.ndjson").open("run-1", newer - 1)
     assert await write(now, 1, "now") == Written(2, 1, 0)
     await now.finish(whole=True)
     assert (tmp_path / "out.ndjson").read_text() == "now\n"
@@ -115,7 +115,7 @@ def test_what_cannot_be_the_target_is_refused(tmp_path: Path) -> None:
     empty.touch()
     readonly = tmp_path / "readonly"
     readonly.mkdir(mode=0o555)
-    NdjsonTarget(empty).inspect({}, ())
+    FileTarget(empty).inspect({}, ())
     for path, reason in (
         (full, "holds something already"),
         (tmp_path, "is a folder"),
@@ -123,7 +123,7 @@ def test_what_cannot_be_the_target_is_refused(tmp_path: Path) -> None:
         (readonly / "x.ndjson", "read-only"),
     ):
         with pytest.raises(Refused, match=reason):
-            NdjsonTarget(path).inspect({}, ())
+            FileTarget(path).inspect({}, ())
 
 
 VALUES = st.recursive(

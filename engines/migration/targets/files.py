@@ -1,0 +1,265 @@
+"""Files as targets: a part per window, joined in the source's order at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from streamconsole.engines import faults
+from streamconsole.engines.errors import Refused, SideLost, StaleEpoch
+from streamconsole.engines.migration.columns import ColumnType
+from streamconsole.engines.migration.compression import Compression
+from streamconsole.engines.migration.settings import Mode
+from streamconsole.engines.migration.targets.file_forms import Form, Lines
+from streamconsole.engines.migration.targets.parts import PartWriter, lost, newest_epoch, parts_in, sync_folder
+from streamconsole.engines.migration.targets.target import Settled, WindowWriter
+
+HEAD_BYTES = 2**20
+"""Bytes of a file in which its header must end."""
+
+
+class FileTarget:
+    """One file.
+
+    Args:
+        path: the file.
+        form: what it looks like.
+        compression: of the file; each part is compressed by itself.
+        mode: what is done about what is in it already.
+        create: make it; else it must be there.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        form: Form | None = None,
+        compression: Compression = Compression.NONE,
+        mode: Mode = Mode.INSERT,
+        *,
+        create: bool = True,
+    ) -> None:
+        self.path = path
+        self._form: Form = form or Lines()
+        self._compression = compression
+        self._mode = mode
+        self._create = create
+        self._columns: tuple[str, ...] = ()
+        self._closed = False
+        self._parts = Path()
+        self._epoch = 0
+
+    def inspect(self, needs: Mapping[str, ColumnType], key: tuple[str, ...]) -> dict[str, Any]:
+        """Check that the file suits the mode and its folder can be written."""
+        self._refuse_unwritable()
+        self._refuse_mode()
+        self._columns = tuple(needs)
+        if self._form.has_columns and self._appends and self._is_filled():
+            self._columns, self._closed = self._present_columns(), True
+            lacking = [name for name in needs if name not in self._columns]
+            if lacking:
+                raise Refused(
+                    f"target {self.path} has no column {', '.join(lacking[:5])} in its header, and none can be added "
+                    "to it: drop the key on the way, or name another file"
+                )
+        return {"schema": {"columns": list(self._columns), "closed": self._closed}} if self._form.has_columns else {}
+
+    def use(self, schema: Mapping[str, Any]) -> None:
+        """Take the columns that were planned, before `open`."""
+        self._columns, self._closed = tuple(schema["columns"]), bool(schema["closed"])
+
+    async def open(self, run: str, epoch: int) -> list[Settled]:
+        """Make the folder of the parts; gives the windows whose parts are there."""
+        return await asyncio.to_thread(self._open, run, epoch)
+
+    def writer(self) -> WindowWriter:
+        """Writes each window's rows as a part."""
+        normalizer = self._form.normalizer(self._columns, closed=self._closed)
+        return PartWriter(self.path, self._parts, self._epoch, normalizer, self._compression, len(self._columns))
+
+    def turn(self, writer: WindowWriter) -> AbstractContextManager[None]:
+        """Parts do not stand in each other's way."""
+        return nullcontext()
+
+    async def widen(self, needs: Mapping[str, ColumnType]) -> None:
+        """Columns at the end; parts made before get them when they are joined."""
+        added = tuple(key for key in needs if key not in self._columns)
+        if added:
+            await asyncio.to_thread(self._keep_columns, self._columns + added)
+            self._columns += added
+
+    async def finish(self, *, whole: bool) -> None:
+        """Join the parts into the file; what is to be replaced stays while a window has failed."""
+        if whole or self._mode is not Mode.REPLACE:
+            await asyncio.to_thread(self._finish)
+
+    def forget_parts(self) -> None:
+        """Remove the parts once nothing is left to be retried."""
+        shutil.rmtree(self._parts, ignore_errors=True)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    # Before the run --------------------------------------------------------------------------
+
+    @property
+    def _appends(self) -> bool:
+        return self._mode is Mode.APPEND
+
+    def _refuse_unwritable(self) -> None:
+        if self.path.is_dir():
+            raise Refused(f"target {self.path} is a folder: name a file")
+        if self._mode is Mode.INSERT and self._is_filled():
+            raise Refused(
+                f"target {self.path} holds something already: remove it, name another file, or choose --mode "
+                f"{'append or ' if self._form.grows else ''}replace"
+            )
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise Refused(f"target {self.path}: the folder {folder} does not exist")
+        for place in (folder, self.path) if self.path.exists() else (folder,):
+            if not os.access(place, os.W_OK) or not place.stat().st_mode & 0o222:
+                raise Refused(f"target {self.path} cannot be written: {place} is read-only")
+        if not self._create and not self.path.exists():
+            raise Refused(f"target {self.path} does not exist, and --no-create says that it must")
+
+    def _refuse_mode(self) -> None:
+        if self._mode is Mode.UPSERT:
+            raise Refused(
+                f"target {self.path}: rows of a file cannot be overwritten by key; --mode replace makes it anew"
+            )
+        if self._appends and not self._form.grows:
+            raise Refused(f"target {self.path}: nothing can be put behind the end of a {self._form.name}; write NDJSON")
+
+    def _is_filled(self) -> bool:
+        return self.path.exists() and self.path.stat().st_size > 0
+
+    def _present_columns(self) -> tuple[str, ...]:
+        with self._unpacked(self.path) as file:
+            return self._form.columns_of(file.read(HEAD_BYTES))
+
+    # In a thread -----------------------------------------------------------------------------
+
+    def _open(self, run: str, epoch: int) -> list[Settled]:
+        self._parts = self.path.with_name(f"{self.path.name}.parts-{run}")
+        self._epoch = epoch
+        try:
+            first = not self._parts.exists()
+            self._parts.mkdir(exist_ok=True)
+            if newest_epoch(self._parts) > epoch:
+                raise StaleEpoch(f"run {run} has been taken over by another process")
+            if first and self._appends and self._is_filled():
+                # Another name for the same file: what is joined twice begins with the same rows twice.
+                os.link(self.path, self._before)
+            (self._parts / f"epoch.{epoch}").touch()
+            for left in self._parts.glob("*.tmp"):
+                left.unlink()
+            with suppress(FileNotFoundError):
+                self._columns = tuple(orjson.loads((self._parts / "columns.json").read_bytes()))
+            return [part.settled for part in parts_in(self._parts)]
+        except OSError as error:
+            raise Refused(f"target {self.path} cannot be written: {error.strerror}") from error
+
+    @property
+    def _before(self) -> Path:
+        return self._parts / "before"
+
+    def _keep_columns(self, columns: tuple[str, ...]) -> None:
+        temporary = self._parts / "columns.json.tmp"
+        try:
+            with temporary.open("wb") as file:
+                file.write(orjson.dumps(columns))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(self._parts / "columns.json")
+            sync_folder(self._parts)
+        except OSError as error:
+            raise lost(self.path, error) from error
+
+    def _finish(self) -> None:
+        try:
+            self._join()
+        except OSError as error:
+            raise lost(self.path, error) from error
+
+    def _join(self) -> None:
+        self._refuse_changed()
+        joined = self.path.with_name(f"{self.path.name}.joining")
+        with joined.open("wb") as whole:
+            for block in self._blocks():
+                whole.write(block)
+            whole.flush()
+            os.fsync(whole.fileno())
+        if self.path.exists():
+            joined.chmod(self.path.stat().st_mode & 0o7777)
+        # Known again after a crash: what bears the name then is ours, and may be made once more.
+        (self._parts / "joined").write_text(str(joined.stat().st_ino))
+        faults.reach("target.before_join")
+        joined.rename(self.path)
+        sync_folder(self.path.parent)
+        faults.reach("target.after_join")
+
+    def _refuse_changed(self) -> None:
+        """What others have put in the place of the file that was there when the run began must not be lost."""
+        if not self._before.exists():
+            return
+        now = self.path.stat().st_ino if self.path.exists() else None
+        with suppress(FileNotFoundError):
+            if now == int((self._parts / "joined").read_text()):
+                return
+        if now != self._before.stat().st_ino:
+            raise SideLost(
+                "target",
+                f"{self.path} was replaced while rows were to be appended: put back {self._before}, then resume",
+            )
+
+    def _blocks(self) -> Iterator[bytes]:
+        """What the whole file is made of, piece by piece."""
+        pack = self._compression.compress
+        if self._before.exists():
+            yield from self._before_blocks()
+        else:
+            yield pack(self._form.head(self._columns)) if self._form.head(self._columns) else b""
+        first = True
+        for part in parts_in(self._parts):
+            if not part.settled.written.rows_written:
+                continue
+            if not first and self._form.between:
+                yield pack(self._form.between)
+            first = False
+            content = part.path.read_bytes()
+            if part.width != len(self._columns):
+                plain = self._compression.decompress(content)
+                content = pack(self._form.widened(plain, part.width, self._columns))
+            yield content
+        if self._form.tail():
+            yield pack(self._form.tail())
+
+    def _before_blocks(self) -> Iterator[bytes]:
+        with self._before.open("rb") as file:
+            while block := file.read(2**20):
+                yield block
+        last = b"\n"
+        with self._unpacked(self._before) as file:
+            while block := file.read(2**20):
+                last = block[-1:]
+        if last != b"\n":
+            yield self._compression.compress(b"\n")
+
+    def _unpacked(self, path: Path) -> IO[bytes]:
+        match self._compression:
+            case Compression.GZIP:
+                import gzip
+
+                return gzip.open(path, "rb")  # type: ignore[return-value]
+            case Compression.ZSTD:
+                import zstandard
+
+                return zstandard.open(path, "rb")  # type: ignore[no-any-return]
+        return path.open("rb")
