@@ -113,7 +113,7 @@ def wait_until(condition: Callable[[], object], what: str, within: float = 30.0)
 
 def ledger(target: Path) -> dict[str, int]:
     """Windows that a target holds, by run; empty while there is none."""
-    if target.suffix == ".ndjson":
+    if target.suffix != ".db":
         return {
             folder.name.partition(".parts-")[2]: sum(1 for _ in folder.glob("*.part"))
             for folder in target.parent.glob(f"{target.name}.parts-*")

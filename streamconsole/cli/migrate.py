@@ -80,9 +80,9 @@ def migrate(
 ) -> int:
     """Move rows from SOURCE to TARGET.
 
-    SOURCE is an .ndjson file, a table or view of a database (sqlite:///shop.db#customers, or any
-    URL that SQLAlchemy knows) or generate://users?count=1000; TARGET is
-    sqlite:///shop.db#customers or an .ndjson file.
+    SOURCE is an .ndjson, .json or .csv file (also .gz, .zst), a table or view of a
+    database (sqlite:///shop.db#customers, or any URL that SQLAlchemy knows) or
+    generate://users?count=1000; TARGET is a table or such a file.
     """
     from streamconsole.cli.working import Todo, work_on
 

@@ -21,7 +21,7 @@ class Case:
         windows: windows in all.
         code: exit status when nothing interrupts it.
         options: more of the command line.
-        found: statements that fill the target first.
+        found: statements that fill the target first; for a file, what is in it.
         stays: rows that are there in the end beside the run's own; below 0 where rows overwrite each other.
     """
 
@@ -41,7 +41,7 @@ class Case:
             source = str(write_large(folder / "large.ndjson", self.window_rows * self.windows))
         if source == "hostile":
             source = str(write_hostile(folder / "hostile.ndjson", self.window_rows, self.windows))
-        target = self.target if self.target.endswith(".ndjson") else f"sqlite:///{self.target}#t"
+        target = f"sqlite:///{self.target}#t" if self.target.endswith(".db") else self.target
         sizes = ("--window-rows", str(self.window_rows), "--workers", str(workers))
         return ("migrate", source, target, *sizes, *self.options, "--no-ui", "--workspace", "w.db")
 
@@ -82,6 +82,20 @@ REPLACED = Case(
     options=("--mode", "replace"),
     found="CREATE TABLE t (_id TEXT PRIMARY KEY, note TEXT); INSERT INTO t VALUES ('old', 'gone');"
     "CREATE INDEX by_note ON t (_id)",
+)
+TO_CSV = Case("hostile", "target.csv.gz", 20, 120, code=1)
+TO_ARRAY = Case("hostile", "target.json.zst", 20, 120, code=1, options=("--writers", "2"))
+APPENDED_TO_FILE = Case(
+    str(DATA / "customers.json"),
+    "target.ndjson",
+    10,
+    50,
+    options=("--mode", "append"),
+    found='{"_id":"before"}\n',
+    stays=1,
+)
+REPLACED_FILE = Case(
+    str(DATA / "customers.json"), "target.ndjson.gz", 10, 50, options=("--mode", "replace"), found="old"
 )
 CLUSTER = Case("hostile", "target.db", 20, 120, code=1, options=("--writers", "3"))
 LARGE = Case("large", "target.db", 25, 120)

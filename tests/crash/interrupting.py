@@ -44,8 +44,11 @@ class Attempt:
         """Start it, or go on with it where it has begun."""
         self.folder.mkdir(exist_ok=True)
         if self.case.found and not self.target.exists():
-            with closing(sqlite3.connect(self.target)) as connection:
-                connection.executescript(self.case.found)
+            if self.target.suffix == ".db":
+                with closing(sqlite3.connect(self.target)) as connection:
+                    connection.executescript(self.case.found)
+            else:
+                self.target.write_text(self.case.found)
         arguments = (
             self.case.arguments(self.folder)
             if self.run is None

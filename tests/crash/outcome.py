@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
 import json
 import sqlite3
 from collections import Counter
@@ -9,6 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import zstandard
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,9 @@ class Outcome:
 
 def outcome_of(target: Path, workspace: Path, run: str, stays: int = 0) -> Outcome:
     """Look at what a run has left."""
-    columns, rows = file_rows(target) if target.suffix == ".ndjson" else table_rows(target, "t")
+    columns, rows = table_rows(target, "t") if target.suffix == ".db" else file_rows(target)
     rejects, kept, state = _from_workspace(workspace, run)
-    proven = {} if target.suffix == ".ndjson" else _from_ledger(target, run)
+    proven = _from_ledger(target, run) if target.suffix == ".db" else {}
     return Outcome(columns, rows, rejects, kept, proven, state, stays)
 
 
@@ -85,8 +90,21 @@ def table_rows(path: Path, table: str) -> tuple[dict[str, str], Counter[tuple[An
 
 
 def file_rows(path: Path) -> tuple[dict[str, str], Counter[tuple[Any, ...]]]:
-    """The lines of a file, each as it stands, with its number: their order counts, too."""
-    lines = path.read_bytes().splitlines()
+    """The rows of a file, each with its number: their order counts, too."""
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        data = gzip.decompress(data)
+    if path.suffix == ".zst":
+        data = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+    if ".csv" in path.name:
+        header, *records = csv.reader(io.StringIO(data.decode(), newline=""))
+        # Columns stand in the order in which they were first met: which window met them is left to chance.
+        return dict.fromkeys(header, ""), Counter(
+            (number, *sorted(zip(header, record, strict=True))) for number, record in enumerate(records)
+        )
+    if ".json" in path.suffixes:
+        return {}, Counter(enumerate(map(json.dumps, json.loads(data))))
+    lines = data.splitlines()
     for line in lines:
         json.loads(line)
     return {}, Counter(enumerate(lines))
@@ -94,7 +112,7 @@ def file_rows(path: Path) -> tuple[dict[str, str], Counter[tuple[Any, ...]]]:
 
 def dump(target: Path, workspace: Path) -> tuple[list[str] | bytes, list[str]]:
     """Everything in target and workspace, but for the signs of life of processes."""
-    left = target.read_bytes() if target.suffix == ".ndjson" else _statements(target)
+    left = _statements(target) if target.suffix == ".db" else target.read_bytes()
     return left, [line for line in _statements(workspace) if '"nodes"' not in line]
 
 

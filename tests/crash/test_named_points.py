@@ -7,7 +7,20 @@ from pathlib import Path
 import pytest
 
 from tests.crash.conftest import Uninterrupted
-from tests.crash.inputs import APPENDED, CLUSTER, CUSTOMERS, FILE_TO_FILE, HOSTILE, REPLACED, UPSERTED, Case
+from tests.crash.inputs import (
+    APPENDED,
+    APPENDED_TO_FILE,
+    CLUSTER,
+    CUSTOMERS,
+    FILE_TO_FILE,
+    HOSTILE,
+    REPLACED,
+    REPLACED_FILE,
+    TO_ARRAY,
+    TO_CSV,
+    UPSERTED,
+    Case,
+)
 from tests.crash.interrupting import Attempt
 from tests.crash.outcome import differences, dump, table_rows
 
@@ -35,8 +48,8 @@ def test_a_kill_at_a_point_loses_nothing(point: str, tmp_path: Path, uninterrupt
 
 @pytest.mark.parametrize(
     "case",
-    [HOSTILE, FILE_TO_FILE, APPENDED, UPSERTED, REPLACED, CLUSTER],
-    ids=["hostile data", "to a file", "append", "upsert", "replace", "cluster"],
+    [HOSTILE, FILE_TO_FILE, APPENDED, UPSERTED, REPLACED, CLUSTER, TO_CSV, TO_ARRAY, APPENDED_TO_FILE, REPLACED_FILE],
+    ids=lambda case: f"{case.target} {' '.join(case.options)}".strip(),
 )
 def test_one_run_killed_at_every_point_in_turn(case: Case, tmp_path: Path, uninterrupted: Uninterrupted) -> None:
     attempt = Attempt(case, tmp_path)
@@ -44,6 +57,14 @@ def test_one_run_killed_at_every_point_in_turn(case: Case, tmp_path: Path, unint
         window = number * case.windows // (len(POINTS) + 1)
         assert attempt.go(f"kill@{point}:{window}").killed, point
         assert attempt.lands(), point
+    assert differences(uninterrupted(case)[0], attempt.complete()) == []
+
+
+@pytest.mark.parametrize("point", ["target.before_join", "target.after_join"])
+@pytest.mark.parametrize("case", [APPENDED_TO_FILE, REPLACED_FILE, TO_CSV], ids=["append", "replace", "csv"])
+def test_a_kill_while_parts_are_joined(case: Case, point: str, tmp_path: Path, uninterrupted: Uninterrupted) -> None:
+    attempt = Attempt(case, tmp_path)
+    assert attempt.go(f"kill@{point}").killed
     assert differences(uninterrupted(case)[0], attempt.complete()) == []
 
 

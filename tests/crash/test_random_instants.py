@@ -14,6 +14,7 @@ import pytest
 from tests.crash.conftest import Uninterrupted
 from tests.crash.inputs import (
     APPENDED,
+    APPENDED_TO_FILE,
     CLUSTER,
     CUSTOMERS_IN_MANY,
     HOSTILE,
@@ -21,6 +22,9 @@ from tests.crash.inputs import (
     LARGE,
     ORDERS,
     REPLACED,
+    REPLACED_FILE,
+    TO_ARRAY,
+    TO_CSV,
     UPSERTED,
     Case,
 )
@@ -34,6 +38,10 @@ CASES = {
     "generated": ORDERS,
     "moved by children": LARGE,
     "hostile data by a cluster": CLUSTER,
+    "hostile data to CSV": TO_CSV,
+    "hostile data to an array": TO_ARRAY,
+    "appended to a file": APPENDED_TO_FILE,
+    "a file replaced": REPLACED_FILE,
     "appended": APPENDED,
     "upserted": UPSERTED,
     "replaced": REPLACED,

@@ -211,7 +211,7 @@ def test_from_an_offset_on(tmp_path: Path) -> None:
     assert [found.align(offset) for offset in (0, 3, 4, 5, 8, 9)] == [4, 4, 4, 8, 8, 12]
 
 
-FIELDS = st.text(st.sampled_from(list('ab,;"\n\r\t|1 ')), max_size=5)
+FIELDS = st.text(st.sampled_from(list('ab,;"\n\t|1 ')), max_size=5)
 
 
 @settings(max_examples=200)

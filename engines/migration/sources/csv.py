@@ -34,6 +34,7 @@ from streamconsole.engines.migration.sources.files import (
     SourceFile,
     fingerprint,
     head_of,
+    more_of,
     unreadable,
 )
 from streamconsole.engines.migration.sources.source import SourceFacts
@@ -292,7 +293,9 @@ class CsvSource:
         block = file.read(min(room, rows * self._record_bytes * 5 // 4 + 4096))
         ends = ends_of(block, delimiter, rows)
         while len(ends) < rows:
-            more = file.read(min(room - len(block), max(len(block), 2**16)))
+            more = more_of(file, min(room - len(block), max(len(block), 2**16)), enough=bool(ends))
+            if more is None:
+                return ends[-1], len(ends)
             if not more:
                 break
             block += more

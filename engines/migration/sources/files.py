@@ -190,6 +190,20 @@ def head_of(file: SourceFile, size: int = HEAD_BYTES) -> bytes:
     return head.removeprefix(BOM)
 
 
+def more_of(file: Readable, size: int, *, enough: bool) -> bytes | None:
+    """The next bytes; none at the end. None where the file is broken and there is enough for a window.
+
+    Raises:
+        SideLost: it is broken, and nothing before is left to be moved.
+    """
+    try:
+        return file.read(size)
+    except SideLost:
+        if not enough:
+            raise
+        return None
+
+
 def fingerprint(path: Path) -> dict[str, Any]:
     """Size, time of change, and a hash of head and tail of a file.
 

@@ -24,6 +24,7 @@ from streamconsole.engines.migration.sources.files import (
     SourceFile,
     fingerprint,
     head_of,
+    more_of,
     unreadable,
 )
 from streamconsole.engines.migration.sources.json_extents import Extents
@@ -245,7 +246,7 @@ class JsonSource:
             length, count, over = _whole_elements(block, rows)
             if over or count == rows or len(block) >= room:
                 break
-            more = file.read(min(room - len(block), max(len(block), 2**16)))
+            more = more_of(file, min(room - len(block), max(len(block), 2**16)), enough=count > 0)
             if not more:
                 break
             block += more

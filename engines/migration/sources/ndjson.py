@@ -24,6 +24,7 @@ from streamconsole.engines.migration.sources.files import (
     file_of,
     fingerprint,
     head_of,
+    more_of,
     unreadable,
 )
 from streamconsole.engines.migration.sources.source import SourceFacts
@@ -180,7 +181,9 @@ class NdjsonSource:
         block = file.read(min(room, rows * self._line_bytes * 5 // 4 + 4096))
         lines, length = _find_lines(block, rows)
         while lines < rows:
-            more = file.read(room - len(block))
+            more = more_of(file, room - len(block), enough=lines > 0)
+            if more is None:
+                return length, lines
             if not more:
                 break
             block += more

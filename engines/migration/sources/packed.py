@@ -175,7 +175,8 @@ class PackedFile:
         """
         assert self._stream is not None
         try:
-            block = self._stream.read(BLOCK)
+            # Not `read`: that goes on until it has all, and keeps nothing of it when the file breaks off.
+            block = self._stream.read1(BLOCK)  # type: ignore[attr-defined]
         except (EOFError, zlib.error) as error:
             raise self._broken(error) from error
         except OSError as error:
@@ -235,13 +236,18 @@ class _From:
         self._offset = offset
 
     def read(self, size: int, /) -> bytes:
-        """So many bytes, fewer only at the end."""
+        """So many bytes, fewer only at the end, or where the file is broken: the next call says so."""
         blocks: list[bytes] = []
-        while size > 0 and (block := self._file.block_at(self._offset)):
-            block = block[:size]
-            blocks.append(block)
-            self._offset += len(block)
-            size -= len(block)
+        try:
+            while size > 0 and (block := self._file.block_at(self._offset)):
+                block = block[:size]
+                blocks.append(block)
+                self._offset += len(block)
+                size -= len(block)
+        except SideLost:
+            # What is there comes first, the bad news next.
+            if not blocks:
+                raise
         return b"".join(blocks)
 
 
