@@ -70,6 +70,12 @@ class OffsetManager:
         """Ranges cut but not handed out."""
         return len(self._ready)
 
+    async def exhausted(self) -> bool:
+        """Whether nothing is left to do: the source is dry, and what was handed out is settled."""
+        if not self._ready and not self._out and not self.dry:
+            await self._fill()
+        return self.dry and not self._ready and not self._out
+
     async def next(self) -> Window | None:
         """The next range; None once all are settled and the source is dry.
 

@@ -154,7 +154,7 @@ class MigrationRun:
         """Bring the run into the state that its end means."""
         if self._loss is not None:
             raise self._loss
-        if self._ending is not None:
+        if self._ending is not None and not await self._ended_at_the_end():
             state, reason = self._ending
             event: Event = (
                 RunCancelled(**self._about(), reason=reason)
@@ -185,6 +185,11 @@ class MigrationRun:
         if not totals.failed:
             await asyncio.to_thread(self._target.forget_parts)
         return RunState.COMPLETED
+
+    async def _ended_at_the_end(self) -> bool:
+        """Whether it was told to stop when there was nothing left to do."""
+        assert self._ending is not None
+        return self._ending[0] is RunState.PAUSED and await self._offsets.exhausted()
 
     async def _fail(self, error: SideLost | StaleEpoch) -> None:
         """Keep what happened, as far as the workspace can still be written."""

@@ -331,3 +331,30 @@ async def test_another_supervisor_is_refused_and_its_commands_are_obeyed(
         assert (await other.supervisor.command(Command(run.id, Verb.RESUME))).done
         assert await other.supervisor.wait() == [Ended(run.id, RunState.COMPLETED)]
     assert ids(tmp_path) == list(range(100))
+
+
+@pytest.mark.parametrize("windows_left", [0, 1])
+async def test_a_stop_when_the_last_window_is_at_work_ends_a_run_that_has_no_more(
+    here: House,
+    tmp_path: Path,
+    source: Path,
+    target: str,
+    monkeypatch: pytest.MonkeyPatch,
+    windows_left: int,
+) -> None:
+    gate = Gate(monkeypatch, "window.before_commit", lambda unit: unit == "10")
+    waiter = Waiter(here.bus)
+    run = await here.create(source, target, window_rows=10 if not windows_left else 9, workers=1)
+    task = await here.supervisor.start(run.id)
+    started = await waiter.until("WindowStarted", 10)
+    assert started.unit == "10"
+    assert (await here.say(run, Verb.STOP)).done
+    gate.open()
+    ended = await asyncio.wait_for(task, 30)
+    totals = await here.totals(run)
+    if windows_left:
+        assert ended.state is RunState.PAUSED
+        assert totals.completed == 10
+    else:
+        assert ended.state is RunState.COMPLETED
+        assert ids(tmp_path) == list(range(100))

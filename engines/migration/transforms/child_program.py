@@ -113,6 +113,10 @@ def run_program(argv: Sequence[str], folder: Path, given: bytes, timeout: float,
         _programs.remove(owner, program)
 
 
+_GATE = ("/bin/sh", "-c", 'read _ && exec "$@"', "sh")
+"""Waits for a line on stdin, then is the program: nothing of it runs before the keeper knows of it."""
+
+
 class _Program:
     """A started program, in a process group of its own."""
 
@@ -121,7 +125,7 @@ class _Program:
         read, self._write = os.pipe()
         try:
             self._process = subprocess.Popen(
-                argv,
+                [*_GATE, *argv],
                 cwd=folder,
                 stdin=read,
                 stdout=subprocess.PIPE,
@@ -136,6 +140,8 @@ class _Program:
         # Kept open here: only so can be told whether the program has read all it was given.
         self._read = read
         keeper.add(self._process.pid)
+        with suppress(OSError):
+            os.write(self._write, b"\n")
         self._problem: str | None = None
         self._fed = False
         self._stderr = b""
