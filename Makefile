@@ -44,7 +44,7 @@ bench: $(DEV) ## measure each engine beside its physical limit: make bench SHORT
 	$(PY) -m benchmarks $(if $(SHORT),--short) $(ARGS)
 
 services: ## start the servers that service tests use
-	@echo "No service test needs a server yet: nothing to start."
+	@tests/services/install.sh
 
 docs: $(DEV) ## draw the README's picture of the console again
 	$(PY) docs/picture.py $(ARGS)

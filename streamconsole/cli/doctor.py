@@ -22,6 +22,7 @@ from streamconsole.engines.errors import StreamConsoleError
 
 if TYPE_CHECKING:
     from streamconsole.engines.migration.settings import MigrationSettings
+    from streamconsole.engines.transfer.settings import TransferSettings
     from streamconsole.runbook import Runbook
 
 T = TypeVar("T")
@@ -63,7 +64,13 @@ def doctor(context: click.Context, runbook: str | None) -> int:
         findings.append(finding)
         book = book_or_none or book
     url = asked.workspace or book.workspace.url or asked.workspace_beside(path.absolute().parent)
-    findings += [_workspace(url), *_migrations(book), *_queues(book, path.absolute().parent), *_machine(url)]
+    findings += [
+        _workspace(url),
+        *_migrations(book),
+        *_transfers(book),
+        *_queues(book, path.absolute().parent),
+        *_machine(url),
+    ]
     if asked.json:
         print_json({"event": "finding", "ok": each.ok, "what": each.what, "text": each.text} for each in findings)
     else:
@@ -126,6 +133,25 @@ def _queues(book: Runbook, folder: Path) -> Iterator[Finding]:
 
     for queue in book.queue:
         yield _try(f"queue {queue.name}", partial(check, (queue,), folder), f"{queue.processor} can be called")[1]
+
+
+def _transfers(book: Runbook) -> Iterator[Finding]:
+    from streamconsole.engines.transfer.planning import check, plan
+    from streamconsole.engines.transfer.stores.locations import store_of
+
+    async def looked_at(settings: TransferSettings) -> str:
+        planned = await plan(settings)
+        store = store_of(settings.store, settings.timeout)
+        try:
+            await check(store, begun=False)
+        finally:
+            await store.close()
+        return f"can begin: {planned.data['files']:,} files, {planned.data['size']:,} bytes; {store.place} can be used"
+
+    for transfer in book.transfer:
+        settings = transfer.settings()
+        text, finding = _try(f"transfer {transfer.name}", partial(asyncio.run, looked_at(settings)), "can begin")
+        yield finding if text is None else replace(finding, text=text)
 
 
 def _machine(url: str) -> Iterator[Finding]:

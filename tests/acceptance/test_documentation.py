@@ -36,11 +36,12 @@ def test_commands_of_a_page_work(page: str, tmp_path: Path) -> None:
 
 def test_the_runbook_page_shows_every_key() -> None:
     from streamconsole.engines.migration.settings import MigrationSettings
+    from streamconsole.engines.transfer.settings import TransferSettings
     from streamconsole.queue_book import NamedQueue
     from streamconsole.runbook import ConsoleSettings, WorkspaceSettings
 
     text = (ROOT / "docs" / "runbook.md").read_text()
-    unshown = {"windows"}
-    for model in (MigrationSettings, ConsoleSettings, WorkspaceSettings, NamedQueue):
+    unshown = {"windows", "download", "out"}
+    for model in (MigrationSettings, TransferSettings, ConsoleSettings, WorkspaceSettings, NamedQueue):
         for key in set(model.model_fields) - unshown:
             assert re.search(rf"^{key} = ", text, re.MULTILINE), f"docs/runbook.md does not show {key}"

@@ -92,3 +92,17 @@ def test_a_queue_as_a_library(tmp_path: Path) -> None:
         "sent to cy",
         "{'completed': 3}",
     ]
+
+
+def test_backing_up_a_folder_as_a_library(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_bytes(b"x" * 1000)
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.back_up_a_folder", "photos", "store"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == ["completed", "one.jpg done 1000"], done
+    assert (tmp_path / "photos.manifest.json").exists()
