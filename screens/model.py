@@ -31,9 +31,11 @@ from streamconsole.engines.migration.events import (
 )
 from streamconsole.engines.states import EngineKind, RunState, WindowState
 from streamconsole.engines.supervisor import Supervisor
+from streamconsole.engines.transfer.events import TransferCompleted, TransferStarted
 from streamconsole.engines.workspace import Workspace
 from streamconsole.engines.workspace.windows import Totals
 from streamconsole.screens.loading import Known, Loaded, Windows, load
+from streamconsole.screens.transfer_view import TransferView
 from streamconsole.screens.views import RunView, WindowView, WorkerView, exchanged
 
 RELOAD_SECONDS = 1.0
@@ -44,9 +46,11 @@ LOOK_FOR_DEAD_SECONDS = 2.0
 
 STATE_AFTER = {
     RunStarted: RunState.RUNNING,
+    TransferStarted: RunState.RUNNING,
     RunResumed: RunState.RUNNING,
     RunPaused: RunState.PAUSED,
     RunCompleted: RunState.COMPLETED,
+    TransferCompleted: RunState.COMPLETED,
     RunCancelled: RunState.CANCELLED,
     RunFailed: RunState.FAILURE,
 }
@@ -78,6 +82,7 @@ class Model:
     def __init__(self, workspace: Workspace, supervisor: Supervisor, bus: Bus) -> None:
         self.workspace = workspace
         self.runs: dict[str, RunView] = {}
+        self.transfers: dict[str, TransferView] = {}
         self.watched: str | None = None
         self.trouble: str | None = None
         self._supervisor = supervisor
@@ -148,6 +153,8 @@ class Model:
             self._changed = True
             return
         self._news.runs.add(event.run)
+        if event.engine is EngineKind.TRANSFER:
+            self.transfers.setdefault(event.run, TransferView()).take(event)
         state = STATE_AFTER.get(type(event))
         if state is not None:
             view.moved(state, getattr(event, "reason", None), event.at)

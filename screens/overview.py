@@ -14,13 +14,14 @@ from streamconsole.engines.states import EngineKind
 from streamconsole.screens.base import ConsoleScreen
 from streamconsole.screens.model import Changes
 from streamconsole.screens.rows import RUN_COLUMNS, about, run_row
+from streamconsole.screens.transfer_view import transfer_lines
 from streamconsole.screens.views import RunView
 from streamconsole.screens.widgets.key_line import Keys
 from streamconsole.screens.widgets.live_table import LiveTable
 
 NOT_YET = {
     "queue": ("Queues", "no queue engine in this version"),
-    "transfers": ("Transfers", "no transfer engine in this version"),
+    "transfers": ("Transfers", ""),
     "processes": ("Processes", "no process engine in this version"),
 }
 
@@ -48,6 +49,7 @@ class OverviewScreen(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self._about = Text()
+        self._transfers = Text()
 
     def body(self) -> ComposeResult:
         with Grid():
@@ -95,8 +97,18 @@ class OverviewScreen(ConsoleScreen):
         self._show({run_id for run_id, view in self.model.runs.items() if view.running})
 
     def _show(self, run_ids: set[str]) -> None:
+        run_ids = {run_id for run_id in run_ids if self.model.runs[run_id].run.engine is EngineKind.MIGRATION}
+        self._show_transfers()
         self.table.update_rows({run_id: run_row(self.model.runs[run_id]) for run_id in run_ids})
         self._show_about()
+
+    def _show_transfers(self) -> None:
+        panel = self.query_one("#transfers", Static)
+        views = self.model.of_engine(EngineKind.TRANSFER)
+        text = transfer_lines(views, self.model.transfers, max(1, panel.content_size.height))
+        if text != self._transfers:
+            self._transfers = text
+            panel.update(text, layout=False)
 
     def on_live_table_row_highlighted(self) -> None:
         self._show_about()
