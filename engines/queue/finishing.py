@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import orjson
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select
 from streamconsole.engines.queue import counts, deduplication, journal, notes, retention, rows
 from streamconsole.engines.queue.options import JobOptions
 from streamconsole.engines.queue.prepared import Prepared
-from streamconsole.engines.queue.states import FINISHED_JOBS, Happened, JobState, ready_state
+from streamconsole.engines.queue.states import CANCELLED, FINISHED_JOBS, Happened, JobState, ready_state
 from streamconsole.engines.workspace.clock import now_ms
 from streamconsole.engines.workspace.queue_tables import job_failures, jobs
 
@@ -74,6 +74,7 @@ def finish(connection: Connection, queue: str, outcomes: Sequence[Outcome], work
     noted = [outcome.noted for outcome in outcomes if outcome.noted is not None]
     if noted:
         notes.write(connection, queue, noted)
+    outcomes = _cancelled(connection, outcomes)
     stale: set[int] = set()
     for end, write in _WRITERS.items():
         some = [outcome for outcome in outcomes if outcome.end is end]
@@ -147,6 +148,20 @@ _WRITERS = {
     End.RETRY: _try_again,
     End.HANDED_BACK: _hand_back,
 }
+
+
+def _cancelled(connection: Connection, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """A job that was cancelled while its attempt came to its end is not tried again."""
+    back = [each.seq for each in outcomes if each.end in (End.RETRY, End.HANDED_BACK)]
+    told: set[int] = set()
+    for some in rows.chunks(back):
+        told |= set(connection.execute(select(jobs.c.seq).where(jobs.c.seq.in_(some), jobs.c.cancel == 1)).scalars())
+    if not told:
+        return outcomes
+    return [
+        replace(each, end=End.FAILED, text=CANCELLED) if each.seq in told and each.seq in back else each
+        for each in outcomes
+    ]
 
 
 def _not(connection: Connection, outcomes: list[Outcome], state: JobState, now: int) -> set[int]:

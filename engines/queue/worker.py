@@ -202,7 +202,7 @@ class Worker:
                 helpers.create_task(self._write_notes()),
                 helpers.create_task(self._watch_cancelled()),
                 helpers.create_task(
-                    keep_up(self._workspace, self._node, self._teller.stalled, self._teller.troubled, self._keep_events)
+                    keep_up(self._workspace, self._node, self._recovered, self._teller.troubled, self._keep_events)
                 ),
             ]
             while not (self._closing and not self._running and not self._outcomes):
@@ -258,6 +258,12 @@ class Worker:
         await self._wake.wait()
         timer.cancel()
         self._wake.clear()
+
+    def _recovered(self, lost: list[JobRow]) -> None:
+        """Jobs of a dead worker wait again."""
+        self._teller.stalled(lost)
+        for queue in {row.queue for row in lost}:
+            self._hub.changed(queue)
 
     def _noticed(self, queue: str | None) -> None:
         if queue is None or queue == self.queue:

@@ -109,6 +109,7 @@ class Presence:
         locks.mkdir(mode=0o700, exist_ok=True)
         self._lock = os.open(lock_file(locks, self.node.id), os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        _held.add(self._lock)
         try:
             await self._workspace.write(_register, self.node)
         except SideLost as error:
@@ -128,6 +129,7 @@ class Presence:
         with suppress(OSError):
             lock_file(self._workspace.locks, self.node.id).unlink()
         if self._lock >= 0:
+            _held.discard(self._lock)
             os.close(self._lock)
 
     def _renew_until_stopped(self) -> None:
@@ -135,6 +137,21 @@ class Presence:
             # A renewal that fails is tried again at the next beat: the lease outlasts three.
             with suppress(Exception):
                 self._workspace.writer.call(renew, self.node.id, timeout=RENEW_S)
+
+
+_held: set[int] = set()
+"""Handles of this process's locked files."""
+
+
+def _let_go_in_child() -> None:
+    # A copy of the handle would keep the lock, and so a dead parent alive, as long as the child lives.
+    for handle in _held:
+        with suppress(OSError):
+            os.close(handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def renew(connection: Connection, node_id: str, clock: Callable[[], int] = now_ms) -> None:
