@@ -20,6 +20,7 @@ from streamconsole.engines import faults
 from streamconsole.engines.control import Command
 from streamconsole.engines.errors import StreamConsoleError
 from streamconsole.engines.secrets import mask
+from streamconsole.engines.states import EngineKind
 from streamconsole.engines.supervisor import Ended
 from streamconsole.headless import Work
 from streamconsole.leaving import Leaving
@@ -216,7 +217,11 @@ class ConsoleApp(App[None]):
                 line.tell(mask(text), bad=bad)
 
     async def action_open_run(self, run_id: str) -> None:
-        """Show a run in full."""
+        """Show a run in full; a transfer, which has no screen of its own, in the overview."""
+        view = self.model.runs.get(run_id)
+        if view is not None and view.run.engine is not EngineKind.MIGRATION:
+            await self.switch_mode("overview")
+            return
         self.model.watched = run_id
         await self.switch_mode("migrations")
         if isinstance(self.screen, MigrationScreen) and self.screen.composed:
