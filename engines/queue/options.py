@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -199,6 +200,13 @@ def checked(model: type[M], values: Any, what: str) -> M:
         return model.model_validate(values)
     except ValidationError as error:
         raise Refused(f"{what}: {explain(error)}") from None
+
+
+def over(options: JobOptions | Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options, with single ones given in their place."""
+    if isinstance(options, JobOptions):
+        options = {name: getattr(options, name) for name in options.model_fields_set}
+    return {**(options or {}), **given}
 
 
 def explain(error: ValidationError) -> str:

@@ -30,7 +30,7 @@ from streamconsole.engines.queue.hub import hub_of
 from streamconsole.engines.queue.job import Job
 from streamconsole.engines.queue.journal import QueueEvent
 from streamconsole.engines.queue.notes import LogLine
-from streamconsole.engines.queue.options import DEFAULT_OPTIONS, JobOptions, QueueSettings, checked
+from streamconsole.engines.queue.options import DEFAULT_OPTIONS, JobOptions, QueueSettings, checked, over
 from streamconsole.engines.queue.payloads import to_text
 from streamconsole.engines.queue.rows import JobRow
 from streamconsole.engines.queue.schedulers import Schedule, Scheduler
@@ -93,7 +93,7 @@ class Queue:
             options: as `JobOptions` or a mapping.
             given: options as keywords (`delay=5000`), over the others.
         """
-        new = self._new(name, payload, _over(options, given) if given else options)
+        new = self._new(name, payload, over(options, given) if given else options)
         row: JobRow = await self.workspace.write_bulk(ADD, new)
         self._added([row])
         return Job(row)
@@ -410,12 +410,6 @@ class Queue:
     def _publish(self, event: Any) -> None:
         if self._bus is not None:
             self._bus.publish(event)
-
-
-def _over(options: JobOptions | Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(options, JobOptions):
-        options = {name: getattr(options, name) for name in options.model_fields_set}
-    return {**(options or {}), **given}
 
 
 async def _until(changed: asyncio.Event, seconds: float) -> None:

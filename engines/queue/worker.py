@@ -11,21 +11,21 @@ from time import time
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection
 
 from streamconsole.engines.bus import Bus
 from streamconsole.engines.errors import StreamConsoleError
-from streamconsole.engines.queue import attempts, claiming, counts, finishing, journal, notes, registry, rows
+from streamconsole.engines.queue import attempts, journal, notes, registry
 from streamconsole.engines.queue.attempts import BackoffStrategy
-from streamconsole.engines.queue.claiming import NOTHING, Claimed
+from streamconsole.engines.queue.claiming import Claimed
 from streamconsole.engines.queue.finishing import End, Outcome
 from streamconsole.engines.queue.hub import hub_of
 from streamconsole.engines.queue.job import Job
 from streamconsole.engines.queue.listeners import Listener, Listeners, WorkerEvent
 from streamconsole.engines.queue.processors.resolve import processor_of
 from streamconsole.engines.queue.rows import JobRow
-from streamconsole.engines.queue.states import Happened, JobState
+from streamconsole.engines.queue.states import Happened
 from streamconsole.engines.queue.telling import Teller
+from streamconsole.engines.queue.turns import has_ended, is_empty, turn
 from streamconsole.engines.queue.upkeep import keep_up
 from streamconsole.engines.queue.watchdog import Watchdog
 from streamconsole.engines.queue.watching import cancelled_of
@@ -163,7 +163,7 @@ class Worker:
             if failed:
                 await self.wait()
                 return
-            if not self._running and not self._outcomes and await self._workspace.read(_is_empty, self.queue):
+            if not self._running and not self._outcomes and await self._workspace.read(is_empty, self.queue):
                 return
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), 0.25)
@@ -307,7 +307,7 @@ class Worker:
         return attempts.failed(job, error, self._backoffs)
 
     async def _is_settled(self, job: Job) -> bool:
-        return await self._workspace.read(_has_ended, job.row.seq, job.row.epoch)
+        return await self._workspace.read(has_ended, job.row.seq, job.row.epoch)
 
     def _told(self, ended: Sequence[tuple[Job, Outcome]], stale: set[int]) -> None:
         if not ended:
@@ -417,21 +417,3 @@ class Worker:
             self._workspace.writer.call(
                 journal.append, now_ms(), self.queue, Happened.BLOCKING, numbers, data, timeout=5.0
             )
-
-
-def turn(
-    connection: Connection, queue: str, node: str, worker: str, outcomes: Sequence[Outcome], want: int
-) -> tuple[set[int], Claimed]:
-    """Write how attempts ended and take the next jobs; gives the stale ones and what was taken."""
-    stale = finishing.finish(connection, queue, outcomes, worker) if outcomes else set()
-    return stale, claiming.claim(connection, queue, node, want) if want else NOTHING
-
-
-def _is_empty(connection: Connection, queue: str) -> bool:
-    jobs = counts.of(connection, queue)
-    return not any(jobs[state] for state in (JobState.WAITING, JobState.PRIORITIZED, JobState.DELAYED, JobState.ACTIVE))
-
-
-def _has_ended(connection: Connection, number: int, epoch: int) -> bool:
-    found = rows.of_numbers(connection, [number])
-    return not found or found[0].epoch != epoch or found[0].state != JobState.ACTIVE

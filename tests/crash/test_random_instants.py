@@ -47,6 +47,9 @@ CASES = {
     "replaced": REPLACED,
 }
 
+FULL = (CUSTOMERS_IN_MANY, HOSTILE)
+"""Cases that take all the kills asked for."""
+
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 
@@ -63,6 +66,9 @@ def test_kills_at_random_instants_lose_nothing(
     random = Random(seed)
     expected, seconds = uninterrupted(case)
     landed = attempts = 0
+    if case not in FULL:
+        # The mechanism is the same: fewer kills tell, and `make crash N=200` makes forty of each.
+        crash_count = max(3, crash_count // 5)
     while landed < crash_count:
         attempt = Attempt(case, tmp_path / f"run{attempts}")
         landed += _interrupt(attempt, random, seconds, crash_count - landed)

@@ -18,7 +18,7 @@ from tests.packaging.tools import ROOT, Built, run
 
 LINKED = ("engines", "screens", "themes")
 # SQLAlchemy's asyncio side needs it, and asks for it on some machines only.
-NOT_IMPORTED_HERE = {"greenlet"}
+NOT_IMPORTED_HERE = {"greenlet", "tzdata"}
 
 
 def own_files() -> set[str]:
