@@ -254,6 +254,8 @@ def sentence(event: Event) -> str | None:
             return "resumed"
         case RunFailed():
             return f"stopped, the {event.side} is lost: {event.reason}"
+        case RunCompleted(verifies=str()):
+            return f"compared: {counted(event.failed, 'window')} failed, {counted(event.rejects, 'row')} differ"
         case RunCompleted():
             done = f"completed: {counted(event.rows, 'row')}, {counted(event.failed, 'window')} failed"
             children = f", by {counted(event.writers, 'child process')}" if event.writers else ""

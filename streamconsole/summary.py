@@ -74,7 +74,12 @@ class RunSummary:
             },
             **self._measures(),
             "seconds": round(self.seconds, 3),
-        }
+        } | ({"verifies": self.verifies, "source_changed": self.run.plan.get("changed")} if self.verifies else {})
+
+    @property
+    def verifies(self) -> str | None:
+        """The run that this one verifies, if it is a verification."""
+        return self.run.plan.get("verifies")
 
     def _measures(self) -> dict[str, Any]:
         totals, transfer = self.totals, self.transfer
@@ -97,6 +102,8 @@ class RunSummary:
     def sentence(self) -> str:
         """One line for the operator."""
         totals, run = self.totals, self.run
+        if self.verifies and run.state is RunState.COMPLETED:
+            return f"{run.id}: {self._verdict()}"
         moved = f"{counted(totals.rows_written, 'row')} in {counted(totals.completed, 'window')}"
         parts = [f"{run.id} {run.state}: {_carried(self.transfer) if self.transfer else moved}"]
         if self.transfer is not None and self.transfer.files_failed:
@@ -117,6 +124,22 @@ class RunSummary:
         elif self.seconds:
             parts.append(f"{self.seconds:,.1f} s")
         return ", ".join(parts)
+
+    def _verdict(self) -> str:
+        totals, changed = self.totals, self.run.plan.get("changed")
+        told = [f"{self.verifies} verified: {counted(totals.rows_read, 'row')} compared"]
+        if totals.rejects:
+            told.append(
+                f"{counted(totals.rejects, 'row')} differ (`streamconsole runs rejects {self.run.id}{self.where}`)"
+            )
+        elif not totals.failed:
+            told.append("both sides are equal")
+        if totals.failed:
+            told.append(
+                f"{counted(totals.failed, 'window')} could not be compared "
+                f"(`streamconsole runs retry {self.run.id}{self.where}`)"
+            )
+        return ", ".join([*told, *([changed] if changed else [])])
 
 
 @dataclass(slots=True)

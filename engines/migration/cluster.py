@@ -29,7 +29,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from streamconsole.engines import faults
-from streamconsole.engines.migration.moving import Move, Needs, Parent, move
+from streamconsole.engines.migration.moving import Move, Needs, Parent, Task
 from streamconsole.engines.migration.targets.target import Written
 from streamconsole.engines.units import Reject
 
@@ -89,7 +89,7 @@ class Cluster:
         for child in self._ring:
             self._threads.submit(child.start)
 
-    async def move(self, task: Move) -> Written | Needs:
+    async def move(self, task: Task) -> Written | Needs:
         """Move one window.
 
         Raises:
@@ -97,7 +97,7 @@ class Cluster:
         """
         async with self._room:
             answer: Written | Needs | Exception = await (
-                self._by_child(task) if self.processes else self._in_thread(move, task, self._parent)
+                self._by_child(task) if self.processes else self._in_thread(task.do, self._parent)
             )
         if isinstance(answer, Exception):
             raise answer
@@ -113,7 +113,7 @@ class Cluster:
         self._ring.clear()
         await asyncio.to_thread(self._threads.shutdown)
 
-    async def _by_child(self, task: Move) -> Written | Needs | Exception:
+    async def _by_child(self, task: Task) -> Written | Needs | Exception:
         child = self._ring.popleft() if self._ring else _new_child()
         self._busy.add(child)
         try:
@@ -168,7 +168,7 @@ class _Child:
         with self._starting:
             return self._pipe or self._start()
 
-    def ask(self, task: Move, parent: Parent) -> Written | Needs | Exception:
+    def ask(self, task: Task, parent: Parent) -> Written | Needs | Exception:
         """Have a window moved (blocking); gives the error when that is what came of it.
 
         Raises:
@@ -188,11 +188,11 @@ class _Child:
             self._process.kill()
             self._process.join()
 
-    def _serve(self, pipe: Connection, task: Move, parent: Parent) -> Written | Needs | Exception:
+    def _serve(self, pipe: Connection, task: Task, parent: Parent) -> Written | Needs | Exception:
         """Give the child what it asks for, until it answers."""
         message = pipe.recv()
         with ExitStack() as until_answered:
-            if isinstance(message, _Turn):
+            if isinstance(message, _Turn) and isinstance(task, Move):
                 pipe.send(_outcome(until_answered.enter_context, parent.turn(task)))
                 message = pipe.recv()
             while isinstance(message, _Keep):
@@ -244,7 +244,7 @@ class _Asking:
         self._ask(_Turn())
         yield
 
-    def keep_rejects(self, move: Move, rejects: Sequence[Reject]) -> None:
+    def keep_rejects(self, task: Task, rejects: Sequence[Reject]) -> None:
         """Have refused rows kept, and wait until they are."""
         self._ask(_Keep(rejects))
 
@@ -267,7 +267,7 @@ def _serve(pipe: Connection) -> None:
     parent = _Asking(pipe)
     while True:
         try:
-            task: Move = pipe.recv()
+            task: Task = pipe.recv()
         except EOFError:
             return
         pipe.send(_answer(task, parent))
@@ -281,9 +281,9 @@ def _keep_freed_memory() -> None:
         libc.mallopt(_MMAP_THRESHOLD, KEPT_MEMORY)
 
 
-def _answer(task: Move, parent: Parent) -> Written | Needs | Exception:
+def _answer(task: Task, parent: Parent) -> Written | Needs | Exception:
     try:
-        return move(task, parent)
+        return task.do(parent)
     except Exception as error:
         # Where it happened does not cross the border by itself.
         error.add_note(f"in a child process:\n{traceback.format_exc()}")

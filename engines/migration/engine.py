@@ -8,8 +8,11 @@ from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.locations import target_of
 from streamconsole.engines.migration.planning import Plan
 from streamconsole.engines.migration.run import MigrationRun
+from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.targets.sql import SqlTarget
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
+from streamconsole.engines.migration.verifying import work as verifying
+from streamconsole.engines.migration.work import Work, moving
 from streamconsole.engines.states import EngineKind, RunState
 from streamconsole.engines.workspace import Workspace, runs
 from streamconsole.engines.workspace.runs import Run
@@ -40,6 +43,21 @@ class MigrationEngine:
         spec = plan.settings.model_dump(mode="json")
         return await self._workspace.write(runs.create, self.kind, plan.name, spec, plan.data)
 
+    async def verify(self, run_id: str, workers: int | None = None) -> Run:
+        """Record a verification of a completed run.
+
+        Raises:
+            Refused: the run cannot be verified.
+        """
+        return await verifying.create(self._workspace, run_id, workers)
+
+    async def _work_of(self, run: Run) -> Work:
+        owner = f"{run.id}/{run.epoch}"
+        stderr = self._workspace.path.with_name(f"stderr-{run.id}")
+        if "verifies" in run.plan:
+            return await verifying.work(self._workspace, run, owner, stderr)
+        return moving(MigrationSettings.model_validate(run.spec), owner, stderr)
+
     def _refuse_workspace(self, plan: Plan) -> None:
         target = target_of(plan.settings)
         if (
@@ -51,7 +69,8 @@ class MigrationEngine:
 
     async def start(self, run: Run, *, retry_failed: bool) -> RunState:
         """Work on a claimed run until it ends, is drained, or loses a side."""
-        live = self._live[run.id] = MigrationRun(self._workspace, self._bus, run)
+        work = await self._work_of(run)
+        live = self._live[run.id] = MigrationRun(self._workspace, self._bus, run, work)
         try:
             return await live.execute(retry_failed=retry_failed)
         finally:

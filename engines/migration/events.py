@@ -40,7 +40,8 @@ class RunStarted(Event):
 class RunCompleted(Event):
     """The source is dry and every window has its outcome.
 
-    `writers` child processes moved the windows (0: threads), `replaced` of them had died.
+    `writers` child processes moved the windows (0: threads), `replaced` of them had died. Of a verification (of
+    the run `verifies`), `rejects` are rows that differ.
     """
 
     completed: int
@@ -50,6 +51,7 @@ class RunCompleted(Event):
     rejects: int
     writers: int
     replaced: int
+    verifies: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

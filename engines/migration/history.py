@@ -18,9 +18,10 @@ from streamconsole.engines.migration.events import (
     WindowStarted,
 )
 from streamconsole.engines.migration.targets.target import Settled, Written
+from streamconsole.engines.migration.verifying.checked import Checked
 from streamconsole.engines.states import EngineKind, WindowState
 from streamconsole.engines.units import Reject, Window
-from streamconsole.engines.workspace import Workspace, events, rejects, windows
+from streamconsole.engines.workspace import Workspace, digests, events, rejects, windows
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.windows import WindowRecord
 
@@ -78,9 +79,7 @@ class History:
             rejects=written.rejects,
             seconds=round(monotonic() - self._begun.pop(window.number, monotonic()), 4),
         )
-        await self._keep(
-            event, windows.complete, window.number, written.rows_read, written.rows_written, written.rejects
-        )
+        await self._keep(event, _complete, window.number, written)
 
     async def retry(self, window: Window, worker: int, attempt: int, message: str, pause: float) -> None:
         """An attempt failed; another follows after a pause (seconds)."""
@@ -125,6 +124,12 @@ class History:
         self._bus.publish(event)
 
 
+def _complete(connection: Connection, run: Run, number: int, written: Written) -> None:
+    windows.complete(connection, run, number, written.rows_read, written.rows_written, written.rejects)
+    if isinstance(written, Checked):
+        digests.keep(connection, run, written.record(number))
+
+
 def _with_event(connection: Connection, run: Run, event: Event, function: Any, args: tuple[Any, ...]) -> None:
     function(connection, run, *args)
     events.append(connection, [event])
@@ -137,14 +142,6 @@ def _reconcile(connection: Connection, run: Run, settled: list[Settled], retry_f
     for record in windows.listing(connection, run.id):
         each = done.get(record.window.lo)
         if each is not None and record.state is not WindowState.COMPLETED:
-            written = each.written
-            windows.complete(
-                connection,
-                run,
-                record.window.number,
-                written.rows_read,
-                written.rows_written,
-                written.rejects,
-            )
+            _complete(connection, run, record.window.number, each.written)
         elif each is None and record.state is WindowState.COMPLETED:
             windows.hand_back(connection, run, [WindowState.COMPLETED], record.window.number)

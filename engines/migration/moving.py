@@ -18,6 +18,25 @@ from streamconsole.engines.migration.targets.target import WindowWriter, Written
 from streamconsole.engines.units import Reject, Window
 
 
+class Task(Protocol):
+    """What is to be done with one window; small and picklable."""
+
+    @property
+    def window(self) -> Window:
+        """The range."""
+        ...
+
+    def do(self, parent: Parent) -> Written | Needs:
+        """Do it (blocking), in whatever process this is.
+
+        Raises:
+            SchemaMoved: the target was widened meanwhile; do it again.
+            SideLost: a side is gone.
+            StaleEpoch: a newer owner has taken over; nothing was written.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """A window to be moved; small and picklable.
@@ -33,6 +52,14 @@ class Move:
     writer: WindowWriter
     window: Window
     attempt: int = 1
+
+    def do(self, parent: Parent) -> Written | Needs:
+        """Read, fit and write it."""
+        batch = decode(DecodeTask(self.reader, self.writer.normalizer, self.window))
+        if batch.needs:
+            return Needs(batch.needs)
+        with parent.turn(self):
+            return self.writer.write(self.window, batch, self.reader, partial(_keep, self, parent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +84,9 @@ class Parent(Protocol):
         """
         ...
 
-    def keep_rejects(self, move: Move, rejects: Sequence[Reject]) -> None:
+    def keep_rejects(self, task: Task, rejects: Sequence[Reject]) -> None:
         """Keep a window's refused rows, before it commits."""
         ...
-
-
-def move(task: Move, parent: Parent) -> Written | Needs:
-    """Move a window (blocking).
-
-    Raises:
-        SchemaMoved: the target was widened meanwhile; do it again.
-        SideLost: a side is gone.
-        StaleEpoch: a newer owner has taken over; nothing was written.
-    """
-    batch = decode(DecodeTask(task.reader, task.writer.normalizer, task.window))
-    if batch.needs:
-        return Needs(batch.needs)
-    with parent.turn(task):
-        return task.writer.write(task.window, batch, task.reader, partial(_keep, task, parent))
 
 
 def _keep(task: Move, parent: Parent, rejects: Sequence[Reject]) -> None:

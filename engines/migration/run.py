@@ -25,16 +25,14 @@ from streamconsole.engines.migration.events import (
     WorkersChanged,
 )
 from streamconsole.engines.migration.history import History
-from streamconsole.engines.migration.locations import source_of, target_of
 from streamconsole.engines.migration.manager import WorkerManager
-from streamconsole.engines.migration.moving import Move
+from streamconsole.engines.migration.moving import Move, Task
 from streamconsole.engines.migration.notifications import Kind, Notification
 from streamconsole.engines.migration.offsets import OffsetManager, after
 from streamconsole.engines.migration.ranges import Ranges
-from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.sources.files import FromFile
 from streamconsole.engines.migration.transforms.child_program import end_programs
-from streamconsole.engines.migration.transforms.reader import owned
+from streamconsole.engines.migration.work import Work
 from streamconsole.engines.migration.worker import Worker
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState, WindowState
@@ -53,18 +51,18 @@ class MigrationRun:
         workspace: where it is kept.
         bus: told of everything that happens.
         run: as claimed.
+        work: what it works with.
     """
 
-    def __init__(self, workspace: Workspace, bus: Bus, run: Run) -> None:
+    def __init__(self, workspace: Workspace, bus: Bus, run: Run, work: Work) -> None:
         self._workspace = workspace
         self._bus = bus
         self._run = run
-        self._settings = MigrationSettings.model_validate(run.spec)
-        self._owner = f"{run.id}/{run.epoch}"
-        stderr = workspace.path.with_name(f"stderr-{run.id}")
-        self._source = owned(source_of(self._settings), self._owner, stderr)
+        self._with = work
+        self._settings = work.settings
+        self._source = work.source
         self._ranges = Ranges(self._settings, self._source, run.plan["size"])
-        self._target = target_of(self._settings)
+        self._target = work.target
         self._history = History(workspace, bus, run)
         self._cluster = Cluster(0, self)
         self._manager: WorkerManager | None = None
@@ -110,7 +108,8 @@ class MigrationRun:
 
     async def _prepare(self, retry_failed: bool) -> None:
         await self._refuse_finished()
-        self._refuse_changed_source(await asyncio.to_thread(self._source.fingerprint))
+        if not self._with.tolerant:
+            self._refuse_changed_source(await asyncio.to_thread(self._source.fingerprint))
         if "schema" in self._run.plan:
             self._target.use(self._run.plan["schema"])
         settled = await self._target.open(self._run.id, self._run.epoch)
@@ -122,8 +121,7 @@ class MigrationRun:
         self._cluster.warm()
         self._offsets = await self._offsets_from(records)
         worker = Worker(
-            self._source,
-            self._target,
+            self._with.task,
             self._cluster,
             self._history,
             self._settings.retry.policy(),
@@ -163,10 +161,11 @@ class MigrationRun:
             )
             await self._move(state, reason, event)
             return state
-        totals = (await self._workspace.read(windows.totals, [self._run.id]))[self._run.id]
+        failed = (await self._workspace.read(windows.totals, [self._run.id]))[self._run.id].failed
         # Their connections go first: the target is made whole by the last one.
         await self._cluster.close()
-        await self._target.finish(whole=not totals.failed)
+        await self._target.finish(whole=not failed)
+        totals = (await self._workspace.read(windows.totals, [self._run.id]))[self._run.id]
         await self._move(
             RunState.COMPLETED,
             None,
@@ -179,6 +178,7 @@ class MigrationRun:
                 rejects=totals.rejects,
                 writers=self._cluster.processes,
                 replaced=self._cluster.tally.replaced,
+                verifies=self._run.plan.get("verifies"),
             ),
         )
         # Only now: what a crash in between leaves behind is parts too many, never a part missing.
@@ -212,7 +212,7 @@ class MigrationRun:
 
     async def _let_go(self) -> None:
         # Threads cannot be ended, and may be waiting for a program that never ends.
-        await asyncio.to_thread(end_programs, self._owner)
+        await asyncio.to_thread(end_programs, self._with.owner)
         await self._cluster.close()
         await self._target.close()
         if isinstance(self._source, FromFile):
@@ -223,7 +223,7 @@ class MigrationRun:
     async def _offsets_from(self, records: list[WindowRecord]) -> OffsetManager:
         pending = [record.window for record in records if record.state is WindowState.PENDING]
         if self._settings.windows is not None:
-            if not records:
+            if not records and self._settings.windows:
                 pending = await asyncio.to_thread(self._ranges.listed)
                 await self._history.plan(pending)
             return OffsetManager(pending)
@@ -292,9 +292,9 @@ class MigrationRun:
         """The target for one window."""
         return self._target.turn(move.writer)
 
-    def keep_rejects(self, move: Move, rejects: Sequence[Reject]) -> None:
+    def keep_rejects(self, task: Task, rejects: Sequence[Reject]) -> None:
         """Keep a window's refused rows before it commits."""
-        self._history.keep_rejects(move.window, rejects)
+        self._history.keep_rejects(task.window, rejects)
 
     async def _widen(self, needs: Mapping[str, ColumnType]) -> None:
         async with self._widening:

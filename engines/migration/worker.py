@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 
@@ -10,11 +9,9 @@ from streamconsole.engines import faults
 from streamconsole.engines.errors import SideLost, StaleEpoch
 from streamconsole.engines.migration.cluster import Cluster
 from streamconsole.engines.migration.history import History
-from streamconsole.engines.migration.moving import Move
+from streamconsole.engines.migration.moving import Task
 from streamconsole.engines.migration.notifications import Kind, Notification
-from streamconsole.engines.migration.sources.files import FromFile, PlainFile
-from streamconsole.engines.migration.sources.source import Source
-from streamconsole.engines.migration.targets.target import SchemaMoved, Target, Written
+from streamconsole.engines.migration.targets.target import SchemaMoved, Written
 from streamconsole.engines.retry import RetryPolicy
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.units import Window
@@ -27,8 +24,7 @@ class Worker:
     """Has ranges read, fitted and written.
 
     Args:
-        source: where rows come from.
-        target: where they go.
+        task: what is to be done with a range, at its n-th attempt.
         cluster: where ranges are moved.
         history: where every attempt is kept.
         policy: how often a range is tried.
@@ -37,15 +33,13 @@ class Worker:
 
     def __init__(
         self,
-        source: Source,
-        target: Target,
+        task: Callable[[Window, int], Awaitable[Task]],
         cluster: Cluster,
         history: History,
         policy: RetryPolicy,
         widen: Callable[..., Awaitable[None]],
     ) -> None:
-        self._source = source
-        self._target = target
+        self._task = task
         self._cluster = cluster
         self._history = history
         self._policy = policy
@@ -83,11 +77,9 @@ class Worker:
         return Notification(Kind.COMPLETED, number, window, written)
 
     async def _move(self, window: Window, attempt: int) -> Written:
-        if isinstance(self._source, FromFile) and not isinstance(self._source.file, PlainFile):
-            await asyncio.to_thread(self._source.file.lay_out, window)
         while True:
             try:
-                moved = await self._cluster.move(Move(self._source.reader, self._target.writer(), window, attempt))
+                moved = await self._cluster.move(await self._task(window, attempt))
             except SchemaMoved:
                 continue
             if isinstance(moved, Written):

@@ -15,7 +15,7 @@ from streamconsole.engines.errors import Held, Refused, StaleEpoch
 from streamconsole.engines.states import EngineKind, RunState
 from streamconsole.engines.workspace import events, nodes, transfer_tables
 from streamconsole.engines.workspace.clock import now_ms
-from streamconsole.engines.workspace.tables import commands, failures, rejects, runs, windows
+from streamconsole.engines.workspace.tables import commands, digests, failures, rejects, runs, windows
 from streamconsole.engines.workspace.tables import events as event_table
 
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -170,7 +170,8 @@ def check_epoch(connection: Connection, run: Run) -> None:
 def remove(connection: Connection, run_id: str) -> None:
     """Remove a run and all that is kept about it."""
     connection.execute(delete(runs).where(runs.c.id == run_id))
-    kept = (windows, failures, rejects, commands, event_table, transfer_tables.files, transfer_tables.chunks)
+    of_transfers = (transfer_tables.files, transfer_tables.chunks)
+    kept = (windows, failures, rejects, digests, commands, event_table, *of_transfers)
     for table in kept:
         connection.execute(delete(table).where(table.c.run == run_id))
 

@@ -10,12 +10,13 @@ from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text
 from streamconsole.engines.workspace import queue_tables, transfer_tables
 from streamconsole.engines.workspace.metadata import metadata
 
-HEAD = "0004"
+HEAD = "0005"
 """Revision that this program writes; a workspace at a later one is refused."""
 
 __all__ = [
     "HEAD",
     "commands",
+    "digests",
     "events",
     "failures",
     "metadata",
@@ -106,6 +107,17 @@ rejects = Table(
     Column("reason", Text, nullable=False),
     Column("row", Text, nullable=False),
     Index("rejects_by_window", "run", "window"),
+)
+
+digests = Table(
+    "digests",
+    metadata,
+    Column("run", String(80), primary_key=True),
+    Column("window", Integer, primary_key=True),
+    Column("source_rows", BigInteger, nullable=False),
+    Column("source", String(32), nullable=False),
+    Column("target_rows", BigInteger, nullable=False),
+    Column("target", String(32), nullable=False),
 )
 
 commands = Table(

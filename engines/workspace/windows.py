@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, literal, select, update
 
 from streamconsole.engines.states import WindowState
 from streamconsole.engines.units import Window
@@ -99,6 +99,23 @@ def plan(connection: Connection, run: Run, planned: Sequence[Window]) -> None:
                 for window in planned
             ],
         )
+
+
+def copy(connection: Connection, run_id: str, to: Run, states: Collection[WindowState]) -> None:
+    """Record the windows of another run, as pending, under the same numbers.
+
+    Args:
+        connection: in a transaction.
+        run_id: the other run.
+        to: the run that gets them.
+        states: of the windows that are meant.
+    """
+    same = ("number", "lo", "hi", "first_row", "rows", "bounds")
+    made = {"state": WindowState.PENDING, "attempt": 0, "rows_read": 0, "rows_written": 0, "rejects": 0}
+    found = select(
+        literal(to.id), *(windows.c[name] for name in same), *(literal(value) for value in made.values())
+    ).where(windows.c.run == run_id, windows.c.state.in_(list(states)))
+    connection.execute(insert(windows).from_select(["run", *same, *made], found))
 
 
 def start(connection: Connection, run: Run, number: int, worker: int) -> int:

@@ -24,6 +24,7 @@ COMMANDS = {
     "open": "streamconsole.cli.open:open_console",
     "demo": "streamconsole.cli.demo:demo",
     "migrate": "streamconsole.cli.migrate:migrate",
+    "verify": "streamconsole.cli.verify:verify",
     "upload": "streamconsole.cli.upload:upload",
     "download": "streamconsole.cli.download:download",
     "transfer": "streamconsole.cli.transfer:transfer_group",

@@ -45,6 +45,8 @@ class Todo:
         queues: queues whose jobs are done, last of all, until they are empty.
         resume: a run to go on with, instead.
         retry: a run whose failed units are to be done again, instead.
+        verify: a completed run that is to be verified, instead.
+        workers: windows of the verification in hand at once; None for as many as the run had.
         always_new: never go on with an unfinished run of the same settings.
         console: settings of the console, from a runbook.
         keep_events: rows of the event log that are kept.
@@ -55,6 +57,8 @@ class Todo:
     queues: tuple[NamedQueue, ...] = ()
     resume: str | None = None
     retry: str | None = None
+    verify: str | None = None
+    workers: int | None = None
     always_new: bool = False
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
     keep_events: int = KEEP_EVENTS
@@ -153,6 +157,9 @@ async def runs_of(session: Session, todo: Todo) -> list[Work]:
     """
     if todo.resume is not None or todo.retry is not None:
         return [await _existing(session, todo.resume or todo.retry or "", retry=todo.retry is not None)]
+    if todo.verify is not None:
+        created = await session.migration.verify(todo.verify, todo.workers)
+        return [Work(created.id)]
     todo = replace(todo, migrations=await asyncio.to_thread(expanded, todo.migrations))
     gone_on_with = not todo.always_new and await _is_unfinished(session, todo)
     found = [

@@ -11,7 +11,7 @@ from typing import Any
 
 from streamconsole.engines.migration.batch import Batch, NotAlike, Reader, Refuse
 from streamconsole.engines.migration.columns import infer
-from streamconsole.engines.migration.moving import Move, Needs, move
+from streamconsole.engines.migration.moving import Move, Needs, Task
 from streamconsole.engines.migration.settings import Mode
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
 from streamconsole.engines.migration.targets.target import KeepRejects, SchemaMoved, Target, WindowWriter, Written
@@ -50,7 +50,7 @@ class Loader:
             window = Window(self.number, self.number * 1000, self.number * 1000 + 1000, 0, len(rows))
         while True:
             try:
-                moved = move(Move(Rows(rows), self.target.writer(), window), self)
+                moved = Move(Rows(rows), self.target.writer(), window).do(self)
             except SchemaMoved:
                 continue
             if isinstance(moved, Written):
@@ -61,7 +61,7 @@ class Loader:
     def turn(self, task: Move) -> AbstractContextManager[None]:
         return self.target.turn(task.writer)
 
-    def keep_rejects(self, task: Move, rejects: Sequence[Reject]) -> None:
+    def keep_rejects(self, task: Task, rejects: Sequence[Reject]) -> None:
         self.kept += rejects
 
 

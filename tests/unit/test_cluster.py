@@ -18,7 +18,7 @@ import pytest
 from streamconsole.engines.errors import SideLost
 from streamconsole.engines.migration.cluster import PROCESSES_FROM, ChildLost, Cluster, Tally, processes_for
 from streamconsole.engines.migration.columns import ColumnType, infer
-from streamconsole.engines.migration.moving import Move, Needs
+from streamconsole.engines.migration.moving import Move, Needs, Task
 from streamconsole.engines.migration.sources.generate import GenerateReader
 from streamconsole.engines.migration.sources.ndjson import NdjsonReader
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
@@ -42,7 +42,7 @@ class Owner:
     def turn(self, task: Move) -> AbstractContextManager[None]:
         return self.target.turn(task.writer)
 
-    def keep_rejects(self, task: Move, rejects: Sequence[Reject]) -> None:
+    def keep_rejects(self, task: Task, rejects: Sequence[Reject]) -> None:
         self.asked.set()
         assert self.keeping.wait(20)
         self.kept += rejects

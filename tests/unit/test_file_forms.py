@@ -16,7 +16,7 @@ from streamconsole.engines.errors import Refused, SideLost
 from streamconsole.engines.migration.columns import infer
 from streamconsole.engines.migration.compression import split_name
 from streamconsole.engines.migration.locations import form_of
-from streamconsole.engines.migration.moving import Move, Needs, move
+from streamconsole.engines.migration.moving import Move, Needs
 from streamconsole.engines.migration.settings import MigrationSettings, Mode
 from streamconsole.engines.migration.targets.files import FileTarget
 from streamconsole.engines.migration.targets.target import Written
@@ -35,13 +35,13 @@ class Owner:
     def turn(self, task: Move) -> Any:
         return self.target.turn(task.writer)
 
-    def keep_rejects(self, task: Move, rejects: Any) -> None:
+    def keep_rejects(self, task: Any, rejects: Any) -> None:
         self.refused += [reject.reason for reject in rejects]
 
     async def load(self, number: int, *rows: dict[str, Any]) -> Written:
         window = Window(number, number * 10, number * 10 + 10, 0, len(rows))
         while True:
-            moved = move(Move(Rows(list(rows)), self.target.writer(), window), self)
+            moved = Move(Rows(list(rows)), self.target.writer(), window).do(self)
             if isinstance(moved, Written):
                 return moved
             assert isinstance(moved, Needs)

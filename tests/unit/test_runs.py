@@ -14,8 +14,9 @@ from streamconsole.engines.bus import Event
 from streamconsole.engines.errors import Held, Refused, StaleEpoch
 from streamconsole.engines.states import ChunkState, EngineKind, RunState, WindowState
 from streamconsole.engines.units import Reject, Window
-from streamconsole.engines.workspace import Workspace, chunks, commands, events, nodes, rejects, runs, windows
+from streamconsole.engines.workspace import Workspace, chunks, commands, digests, events, nodes, rejects, runs, windows
 from streamconsole.engines.workspace.chunks import ChunkRecord
+from streamconsole.engines.workspace.digests import DigestRecord
 from streamconsole.engines.workspace.nodes import Node
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.tables import metadata
@@ -167,13 +168,14 @@ async def test_removing_a_run_removes_all_about_it(workspace: Workspace, new_run
         await workspace.write(commands.send, each.id, None, "pause", {}, "me")
         await workspace.write(events.append, [Event(engine=EngineKind.MIGRATION, run=each.id)])
         await workspace.write(chunks.begin_file, each, 1, "a", 1, 1)
+        await workspace.write(digests.keep, each, DigestRecord(1, 1, "ab" * 16, 1, "ab" * 16))
         chunk = ChunkRecord(1, 1, 0, 1, 1, "ab" * 32, ChunkState.STORED, 1, None)
         await workspace.write(chunks.settle, each, [chunk], [(1, 1, None, 0)])
     await workspace.write(runs.remove, run.id)
 
     def left(connection: Connection) -> set[str]:
         tables = [table for table in metadata.sorted_tables if "run" in table.c]
-        assert len(tables) == 7
+        assert len(tables) == 8
         return {run for table in tables for run in connection.execute(select(table.c.run)).scalars()}
 
     assert await workspace.read(left) == {other.id}

@@ -55,6 +55,11 @@ class FileTarget:
         self._parts = Path()
         self._epoch = 0
 
+    @property
+    def is_plain_lines(self) -> bool:
+        """Whether it is a JSON object a line, not compressed."""
+        return isinstance(self._form, Lines) and self._compression is Compression.NONE
+
     def inspect(self, needs: Mapping[str, ColumnType], key: tuple[str, ...]) -> dict[str, Any]:
         """Check that the file suits the mode and its folder can be written."""
         self._refuse_unwritable()

@@ -1,0 +1,1 @@
+"""Verification: whether what a run moved is what the target holds."""

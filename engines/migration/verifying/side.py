@@ -1,0 +1,114 @@
+"""What verification asks of a target: its rows, in the form that both sides are compared in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from streamconsole.engines.migration.batch import Batch, NormalizerFactory
+from streamconsole.engines.units import Window
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Rows of the source as they should stand in the target.
+
+    Args:
+        rows: in canonical form.
+        indexes: of each in its window.
+        keys: of each; empty where the target is not looked up by key.
+    """
+
+    rows: list[bytes]
+    indexes: list[int]
+    keys: list[Key]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A row of the target, wherever it stands.
+
+    Args:
+        place: what the operator finds it by (`line 7`, `id=7`).
+        row: in canonical form; what cannot be read stands there as it is.
+        key: by which rows of both sides are told to be the same one; the row itself without a key.
+    """
+
+    place: str
+    row: bytes
+    key: bytes
+
+
+class Side(Protocol):
+    """A target as it is read again; small and picklable.
+
+    `keyed` says whether rows are looked up by key: then each window is compared by itself.
+    """
+
+    @property
+    def keyed(self) -> bool:
+        """Whether rows can be looked up by their key."""
+        ...
+
+    def fitting(self, normalizer: NormalizerFactory) -> NormalizerFactory:
+        """How rows are fitted again: as before, but nothing is widened any more."""
+        ...
+
+    def fitted(self, batch: Batch, normalizer: NormalizerFactory) -> Fitted:
+        """A window's rows in canonical form."""
+        ...
+
+    def find(self, keys: Sequence[Key]) -> dict[Key, bytes]:
+        """The rows of some keys, in canonical form.
+
+        Raises:
+            SideLost: the target is gone.
+        """
+        ...
+
+    def stored(self, window: Window) -> list[bytes]:
+        """The rows of a range of the target, in canonical form (where there is no key).
+
+        Raises:
+            SideLost: the target is gone.
+        """
+        ...
+
+    def key_of(self, key: Key, row: bytes) -> bytes:
+        """What a fitted row is told by (see `Stored.key`)."""
+        ...
+
+    def all(self) -> Iterator[list[Stored]]:
+        """Every row of the target, some at a time.
+
+        Raises:
+            SideLost: the target is gone.
+        """
+        ...
+
+    def count(self) -> int:
+        """Rows of the target.
+
+        Raises:
+            SideLost: the target is gone.
+        """
+        ...
+
+    def extent(self) -> tuple[int, int]:
+        """The target's own first offset, and how far they go.
+
+        Raises:
+            SideLost: the target is gone.
+        """
+        ...
+
+    def cut(self, lo: int, first_row: int) -> tuple[int, int] | None:
+        """End and rows of the next range of the target, from an offset of its own; None where it ends."""
+        ...
+
+    def values(self, row: bytes) -> Mapping[str, Any]:
+        """The columns of a row in canonical form."""
+        ...
