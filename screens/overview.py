@@ -20,7 +20,7 @@ from streamconsole.screens.widgets.key_line import Keys
 from streamconsole.screens.widgets.live_table import LiveTable
 
 NOT_YET = {
-    "queue": ("Queues", "no queue engine in this version"),
+    "queue": ("Queues", "no queue screen yet: streamconsole queue"),
     "transfers": ("Transfers", ""),
     "processes": ("Processes", "no process engine in this version"),
 }
