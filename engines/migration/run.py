@@ -30,7 +30,7 @@ from streamconsole.engines.migration.moving import Move, Task
 from streamconsole.engines.migration.notifications import Kind, Notification
 from streamconsole.engines.migration.offsets import OffsetManager, after
 from streamconsole.engines.migration.ranges import Ranges
-from streamconsole.engines.migration.sources.files import FromFile
+from streamconsole.engines.migration.sources.files import reads_file
 from streamconsole.engines.migration.transforms.child_program import end_programs
 from streamconsole.engines.migration.work import Work
 from streamconsole.engines.migration.worker import Worker
@@ -189,7 +189,8 @@ class MigrationRun:
     async def _ended_at_the_end(self) -> bool:
         """Whether it was told to stop when there was nothing left to do."""
         assert self._ending is not None
-        return self._ending[0] is RunState.PAUSED and await self._offsets.exhausted()
+        stopped = self._ending[0] is RunState.PAUSED and not self._has_too_many_rejects()
+        return stopped and await self._offsets.exhausted()
 
     async def _fail(self, error: SideLost | StaleEpoch) -> None:
         """Keep what happened, as far as the workspace can still be written."""
@@ -215,7 +216,7 @@ class MigrationRun:
         await asyncio.to_thread(end_programs, self._with.owner)
         await self._cluster.close()
         await self._target.close()
-        if isinstance(self._source, FromFile):
+        if reads_file(self._source):
             await asyncio.to_thread(self._source.file.close)
 
     # Ranges ------------------------------------------------------------------------------------
@@ -272,7 +273,7 @@ class MigrationRun:
             assert isinstance(error, StreamConsoleError)
             self._lose(error)
         if window is not None:
-            if isinstance(self._source, FromFile):
+            if reads_file(self._source):
                 self._source.file.clear(window)
             await self._offsets.settle(window)
 
@@ -281,9 +282,13 @@ class MigrationRun:
         if self._manager is not None:
             self._manager.end()
 
+    def _has_too_many_rejects(self) -> bool:
+        most = self._settings.max_rejects
+        return most is not None and self._rejects > most
+
     def _stop_at_max_rejects(self) -> None:
         most = self._settings.max_rejects
-        if most is not None and self._rejects > most and self._ending is None:
+        if self._has_too_many_rejects() and self._ending is None:
             self._end(RunState.PAUSED, f"stopped: {self._rejects:,} rows refused, --max-rejects is {most:,}")
 
     # What those who move windows ask for -----------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 from streamconsole.engines.migration.locations import source_of, target_of
 from streamconsole.engines.migration.moving import Move, Task
 from streamconsole.engines.migration.settings import MigrationSettings
-from streamconsole.engines.migration.sources.files import FromFile, PlainFile
+from streamconsole.engines.migration.sources.files import PlainFile, reads_file
 from streamconsole.engines.migration.sources.source import Source
 from streamconsole.engines.migration.targets.target import Target
 from streamconsole.engines.migration.transforms.reader import owned
@@ -51,5 +51,5 @@ def moving(settings: MigrationSettings, owner: str, stderr: Path) -> Work:
 
 async def lay_out(source: Source, window: Window) -> None:
     """Have the window's bytes where they can be read in any order, when the source is compressed."""
-    if isinstance(source, FromFile) and not isinstance(source.file, PlainFile):
+    if reads_file(source) and not isinstance(source.file, PlainFile):
         await asyncio.to_thread(source.file.lay_out, window)

@@ -7,7 +7,7 @@ import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Protocol, TypeGuard
 
 from streamconsole.engines.errors import Refused, SideLost
 from streamconsole.engines.units import Window
@@ -90,7 +90,6 @@ class SourceFile(Protocol):
         ...
 
 
-@runtime_checkable
 class FromFile(Protocol):
     """A source that reads a file."""
 
@@ -98,6 +97,12 @@ class FromFile(Protocol):
     def file(self) -> SourceFile:
         """The file."""
         ...
+
+
+def reads_file(source: object) -> TypeGuard[FromFile]:
+    """Whether a source, or the one behind its transforms, reads a file."""
+    # Not by the protocol: Python 3.12 does not see attributes that are passed on.
+    return hasattr(source, "file")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from streamconsole.engines.migration.columns import ColumnType
-from streamconsole.engines.migration.sources.files import FromFile
+from streamconsole.engines.migration.sources.files import reads_file
 from streamconsole.engines.migration.sources.source import Source, SourceFacts
 from streamconsole.engines.migration.targets.target import Settled, WindowWriter, Written
 from streamconsole.engines.migration.verifying.side import Side
@@ -85,7 +85,7 @@ class BothSides:
         self._side = side
         self._border = border
         self._base = base
-        if isinstance(source, FromFile):
+        if reads_file(source):
             # What is laid out of it is cleared away by who works with this one.
             self.file = source.file
 

@@ -17,7 +17,7 @@ from streamconsole.engines.migration.columns import Schema
 from streamconsole.engines.migration.locations import source_of, target_of
 from streamconsole.engines.migration.moving import Task
 from streamconsole.engines.migration.settings import MigrationSettings, Mode
-from streamconsole.engines.migration.sources.files import FromFile
+from streamconsole.engines.migration.sources.files import reads_file
 from streamconsole.engines.migration.sources.source import Source
 from streamconsole.engines.migration.targets import sqlite_table
 from streamconsole.engines.migration.targets.files import FileTarget
@@ -125,7 +125,7 @@ async def work(workspace: Workspace, run: Run, owner: str, stderr: Path) -> Work
         return await workspace.read(_parts, moved, window)
 
     def settled(window: Window) -> None:
-        if isinstance(source, FromFile):
+        if reads_file(source):
             source.file.clear(window)
 
     async def task(window: Window, attempt: int) -> Task:
