@@ -254,3 +254,11 @@ def test_readers_cross_process_borders(tmp_path: Path, module: str) -> None:
 @pytest.fixture(autouse=True)
 def _path_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.mark.parametrize("text", ['ada,"secret"', '"secret",1', "{'password': b'secret'}", "[secret"])
+def test_text_that_is_no_json_is_hidden_whole_where_a_value_is_hidden(text: str) -> None:
+    from streamconsole.engines.migration.transforms.reader import _without
+
+    assert _without(text, ["password"]) == "***"
+    assert _without(text, []) == text

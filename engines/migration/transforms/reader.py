@@ -247,7 +247,10 @@ def step_of(settings: TransformSettings) -> Step:
 
 
 def _without(text: str, hidden: Sequence[str]) -> str:
-    """JSON text, even when it is cut or broken, without the values of some keys."""
+    """JSON text, even when it is cut or broken, without the values of some keys; other text is hidden whole."""
+    if hidden and not re.match(r'\s*\{\s*(?:"|\}|\Z)', text):
+        # A record of CSV does not say which of its values are whose.
+        return HIDDEN
     for name in hidden:
         value = r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^,}\]\s][^,}\]]*'
         text = re.sub(rf'("{re.escape(name)}"\s*:\s*)(?:{value})', rf'\1"{HIDDEN}"', text, flags=re.DOTALL)
