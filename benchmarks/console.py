@@ -6,12 +6,14 @@ import fcntl
 import json
 import os
 import pty
+import sqlite3
 import struct
 import subprocess
 import sys
 import tempfile
 import termios
 import threading
+from contextlib import closing
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -42,7 +44,7 @@ def _seconds(source: Path, folder: Path, console: bool) -> float:
         _on_a_terminal(command, folder)
     else:
         subprocess.run([*command, "--no-ui"], check=True, capture_output=True)
-    (run,) = _runs(folder)
+    run = _run(folder)
     if run["status"] != "completed":
         raise SystemExit(f"the run is {run['status']}: {run['reason']}")
     return float(run["seconds"])
@@ -57,21 +59,32 @@ def _on_a_terminal(command: list[str], folder: Path) -> None:
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     threading.Thread(target=_read_all, args=(master,), daemon=True).start()
     began = monotonic()
-    while not any(run["status"] == "completed" for run in _runs(folder)):
+    while not (folder / "workspace.db").exists() or not _is_completed(folder):
         if monotonic() - began > PATIENCE:
             raise SystemExit("the run in the console did not come to its end")
-        sleep(1.0)
+        sleep(0.25)
     os.write(master, b"q")
     os.waitpid(pid, 0)
     os.close(master)
 
 
-def _runs(folder: Path) -> list[dict[str, str]]:
+def _run(folder: Path) -> dict[str, str]:
     command = [sys.executable, "-m", "streamconsole", "runs", "list", "--json"]
     command += ["--workspace", str(folder / "workspace.db")]
-    # Refused as long as there is no workspace: then there are no runs either.
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    run: dict[str, str] = json.loads(done.stdout)
+    return run
+
+
+def _is_completed(folder: Path) -> bool:
+    """A look into the workspace itself: a command's start, each time, would take a good part of the processors."""
+    with closing(sqlite3.connect(f"file:{folder / 'workspace.db'}?mode=ro", uri=True)) as connection:
+        try:
+            found = connection.execute("SELECT count(*) FROM runs WHERE state = 'completed'").fetchone()
+        except sqlite3.OperationalError:
+            # It is only just being made.
+            return False
+    return bool(found[0])
 
 
 def _read_all(master: int) -> None:

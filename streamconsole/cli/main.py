@@ -21,19 +21,19 @@ from streamconsole.engines.secrets import mask
 from streamconsole.engines.text import clean
 
 COMMANDS = {
-    "open": "streamconsole.cli.open:open_console",
-    "demo": "streamconsole.cli.demo:demo",
-    "migrate": "streamconsole.cli.migrate:migrate",
-    "verify": "streamconsole.cli.verify:verify",
-    "upload": "streamconsole.cli.upload:upload",
-    "download": "streamconsole.cli.download:download",
-    "transfer": "streamconsole.cli.transfer:transfer_group",
-    "queue": "streamconsole.cli.queue:queue_group",
-    "runs": "streamconsole.cli.runs:runs_group",
-    "workspace": "streamconsole.cli.workspace:workspace_group",
-    "doctor": "streamconsole.cli.doctor:doctor",
+    "open": ("open:open_console", "Open the console on a RUNBOOK, or on the workspace alone."),
+    "demo": ("demo:demo", "Show the program at work on made-up rows; nothing stays behind."),
+    "migrate": ("migrate:migrate", "Move rows from SOURCE to TARGET."),
+    "verify": ("verify:verify", "Compare what a run moved with what its target holds."),
+    "upload": ("upload:upload", "Upload a FILE or folder as compressed, verified chunks."),
+    "download": ("download:download", "Download what a MANIFEST names, verified."),
+    "transfer": ("transfer:transfer_group", "Look into stores and manifests; verify them; tune transfers."),
+    "queue": ("queue:queue_group", "Add jobs, look at them, steer them, do them."),
+    "runs": ("runs:runs_group", "List, show and steer runs."),
+    "workspace": ("workspace:workspace_group", "Look after the durable state."),
+    "doctor": ("doctor:doctor", "Check a RUNBOOK, both its sides, the workspace and the terminal."),
 }
-"""Verb → where it is; imported when it is asked for, so that `--help` stays quick."""
+"""Verb → where it is, and what it does. It is imported when it is asked for: `--help` would wait for all of them."""
 
 
 class Verbs(click.Group):
@@ -45,12 +45,16 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a verb."""
-        place = COMMANDS.get(cmd_name)
-        if place is None:
+        if cmd_name not in COMMANDS:
             return None
-        module, _, name = place.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"streamconsole.cli.{module}"), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What each verb does, without a look at it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, does) for name, (_, does) in COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

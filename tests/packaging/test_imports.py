@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import click
 import grimp
 import pytest
 
+from streamconsole.cli.main import COMMANDS, main
 from tests.packaging.tools import ROOT, run
 
 ROOMS = ("engines", "screens", "themes")
@@ -33,6 +35,21 @@ def test_engines_load_nothing_of_a_terminal() -> None:
 
 def test_headless_work_loads_no_textual() -> None:
     assert loaded(["streamconsole.cli", "streamconsole.headless"], ["textual", "streamconsole.app"]) == []
+
+
+def test_help_waits_for_no_verb() -> None:
+    script = (
+        "import sys\nfrom streamconsole.cli.main import run\n"
+        "assert run(['--help']) == 0\nprint(*sorted({'sqlalchemy', 'textual', 'rich'} & set(sys.modules)), sep='|')"
+    )
+    assert run(sys.executable, "-c", script).stdout.splitlines()[-1] == ""
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_help_says_of_a_verb_what_the_verb_says_of_itself(verb: str) -> None:
+    command = main.get_command(click.Context(main), verb)
+    assert command is not None
+    assert COMMANDS[verb][1] == command.get_short_help_str(100)
 
 
 def test_dependencies_point_one_way() -> None:
