@@ -18,7 +18,7 @@ from streamconsole.engines.migration.batch import DecodeTask, NotAlike, _decode_
 from streamconsole.engines.migration.columns import ColumnType
 from streamconsole.engines.migration.sources.csv import CsvSource
 from streamconsole.engines.migration.sources.csv_dialect import delimiter_of, is_header, kind_of, names_of
-from streamconsole.engines.migration.sources.csv_records import ends_of
+from streamconsole.engines.migration.sources.csv_records import by_pattern, ends_of
 from streamconsole.engines.migration.sources.files import PlainFile
 from streamconsole.engines.migration.targets.csv_rows import CsvRows, Dialect, record
 from streamconsole.engines.migration.targets.json_rows import JsonRows
@@ -214,15 +214,27 @@ def test_from_an_offset_on(tmp_path: Path) -> None:
 FIELDS = st.text(st.sampled_from(list('ab,;"\n\t|1 ')), max_size=5)
 
 
-@settings(max_examples=200)
-@given(st.binary(max_size=60).map(lambda data: bytes(b'",\nab'[each % 5] for each in data)), st.integers(1, 9))
-def test_ends_do_not_depend_on_how_much_is_read(block: bytes, cut: int) -> None:
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(FIELDS, min_size=2, max_size=2), max_size=6), st.integers(0, 80))
+def test_ends_do_not_depend_on_how_much_is_read(records: list[list[str]], cut: int) -> None:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(records)
+    block = out.getvalue().encode()
     whole = ends_of(block, b",", 100)
-    part = ends_of(block[:cut], b",", 100)
-    # What is told an end with less in sight is one with all in sight, unless a value in quotes only then ends.
-    if block.count(b'"') == 0:
-        assert part == [end for end in whole if end <= cut]
-    assert whole == sorted(set(whole))
+    assert len(whole) == len(records)
+    assert ends_of(block[:cut], b",", 100) == [end for end in whole if end <= cut]
+
+
+@settings(max_examples=1_500)
+@given(
+    st.lists(
+        st.sampled_from([b'"', b'""', b",", b"\n", b"\r\n", b"a", b'"a",', b'"b\n"\n', b"\1", b"\2"]), max_size=14
+    ),
+    st.integers(1, 9),
+)
+def test_the_quick_way_to_ends_finds_those_of_the_thorough_one(pieces: list[bytes], most: int) -> None:
+    block = b"".join(pieces)
+    assert ends_of(block, b",", most) == by_pattern(block, b",", most)
 
 
 @settings(max_examples=150, deadline=None)

@@ -37,10 +37,11 @@ from streamconsole.engines.migration.sources.files import (
     more_of,
     unreadable,
 )
+from streamconsole.engines.migration.sources.json_columns import whole_json
 from streamconsole.engines.migration.sources.source import SourceFacts
 from streamconsole.engines.units import Window
 
-ROWS_AT_ONCE = 250
+ROWS_AT_ONCE = 128
 SAMPLE_ROWS = 1_000
 SAMPLE_PLACES = 8
 SAMPLE_AT_PLACE = 50
@@ -160,7 +161,9 @@ def _reader(text: str, delimiter: str) -> Iterator[list[str]]:
 
 def _marked(text: str, shape: CsvShape) -> str:
     """Texts in quotes that read like no value, marked: the csv module does not tell that they had quotes."""
-    if f'"{shape.null}"' not in text:
+    quoted, before, behind = f'"{shape.null}"', (shape.delimiter, "\n"), (shape.delimiter, "\r", "\n")
+    whole = any(f"{one}{quoted}{other}" in text for one in before for other in behind)
+    if not whole and not text.startswith(quoted) and not text.endswith(quoted):
         return text
     begins = re.compile(
         rf'(?:^|(?<=[{re.escape(shape.delimiter)}\n]))"((?:[^"]|"")*)"(?=[{re.escape(shape.delimiter)}\r\n]|\Z)'
@@ -191,6 +194,8 @@ def _converted(kind: ColumnType, texts: Sequence[str]) -> Sequence[Any]:
                 return numbers
         elif kind is ColumnType.TEXT:
             return texts if MARK not in "".join(texts) else [text.removeprefix(MARK) for text in texts]
+        elif kind is ColumnType.JSON and (found := whole_json(texts)) is not None:
+            return found
     except ValueError:
         pass
     return [text[1:] if text.startswith(MARK) else value(kind, text) for text in texts]

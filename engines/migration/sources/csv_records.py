@@ -6,16 +6,17 @@ import re
 from functools import lru_cache
 from re import Pattern
 
+PAIR, SEAM = b"\1\1", b"\2"
+"""Stand for two quotes one after the other, and for a value in quotes; both as long as what they stand for."""
+
 
 @lru_cache(maxsize=16)
-def _quoted(delimiter: bytes) -> tuple[Pattern[bytes], Pattern[bytes]]:
-    """A value in quotes that is whole, and one that has no end."""
-    begins = rb"(?:^|(?<=[" + re.escape(delimiter) + rb"\n]))"
-    inside = rb'"(?:[^"]|"")*'
-    return (
-        re.compile(begins + inside + rb'"(?=[' + re.escape(delimiter) + rb"\r\n]|\Z)"),
-        re.compile(begins + inside + rb"\Z"),
-    )
+def _record(delimiter: bytes) -> Pattern[bytes]:
+    """A record that is whole. A quote that does not begin a value, or does not end one, is a letter."""
+    inside, no_end = rb'"(?:[^"]|"")*+', rb"[^" + re.escape(delimiter) + rb"\n]*+"
+    quoted = inside + rb'"(?=[' + re.escape(delimiter) + rb"\r\n]|\Z)"
+    value = rb"(?>" + quoted + rb"|(?!" + inside + rb"\Z))" + no_end
+    return re.compile(value + rb"(?:" + re.escape(delimiter) + value + rb")*+\n")
 
 
 def ends_of(block: bytes, delimiter: bytes, most: int) -> list[int]:
@@ -25,36 +26,46 @@ def ends_of(block: bytes, delimiter: bytes, most: int) -> list[int]:
     """
     if b'"' not in block:
         return _line_ends(block, most)
-    whole, open_ = _quoted(delimiter)
-    inside = [match.span() for match in whole.finditer(block) if b"\n" in match[0]]
-    # Searched behind the last value that is whole: what begins a value there may never end.
-    last = max((match.end() for match in whole.finditer(block)), default=0)
-    unended = open_.search(block, last)
-    limit = unended.start() if unended is not None and b"\n" in unended[0] else len(block)
-    if not inside and limit == len(block):
-        return _line_ends(block, most)
-    return _outside(block, inside, limit, most)
+    plain = _without_inner_ends(block, delimiter)
+    if plain is not None:
+        return _line_ends(plain, most)
+    return by_pattern(block, delimiter, most)
+
+
+def by_pattern(block: bytes, delimiter: bytes, most: int) -> list[int]:
+    """The same, wherever quotes stand."""
+    match, at = _record(delimiter).match, 0
+    ends: list[int] = []
+    while len(ends) < most and (found := match(block, at)):
+        at = found.end()
+        ends.append(at)
+    return ends
+
+
+def _without_inner_ends(block: bytes, delimiter: bytes) -> bytes | None:
+    """The block with other bytes for the line ends inside quotes; None where quotes stand in other places too.
+
+    Every step is one call over the whole block: the pattern that takes any quote costs ten times as much.
+    """
+    if PAIR[:1] in block or SEAM in block:
+        return None
+    parts = block.replace(b'""', PAIR).split(b'"')
+    between = SEAM.join([b"\n" + parts[0], *parts[2::2]]) + (b"" if len(parts) % 2 else SEAM)
+    quoted = len(parts) // 2
+    opened = sum(between.count(each + seam) for each in (delimiter, b"\n") for seam in (SEAM, PAIR + SEAM))
+    closed = sum(between.count(SEAM + each) for each in (delimiter, b"\r", b"\n")) + between.endswith(SEAM)
+    if opened != quoted or closed != quoted:
+        return None
+    inside = parts[1::2]
+    if b"\n" in b"".join(inside):
+        parts[1::2] = [part.replace(b"\n", PAIR[:1]) for part in inside]
+        return b'"'.join(parts)
+    return block
 
 
 def _line_ends(block: bytes, most: int) -> list[int]:
     ends: list[int] = []
     at, find = 0, block.find
     while len(ends) < most and (at := find(b"\n", at) + 1):
-        ends.append(at)
-    return ends
-
-
-def _outside(block: bytes, inside: list[tuple[int, int]], limit: int, most: int) -> list[int]:
-    ends: list[int] = []
-    at, spans = 0, iter([*inside, (len(block) + 1, len(block) + 1)])
-    begin, end = next(spans)
-    while len(ends) < most and (at := block.find(b"\n", at) + 1):
-        while at > end:
-            begin, end = next(spans)
-        if at > begin:
-            at = end
-            continue
-        if at > limit:
-            break
         ends.append(at)
     return ends

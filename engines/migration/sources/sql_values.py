@@ -19,6 +19,7 @@ import orjson
 
 from streamconsole.engines.migration.batch import NotAlike
 from streamconsole.engines.migration.columns import TYPE_OF, ColumnType
+from streamconsole.engines.migration.sources.json_columns import whole_json
 
 PLAIN = frozenset(TYPE_OF) - {datetime, dict, list}
 
@@ -64,7 +65,7 @@ def _column(kind: ColumnType, found: Sequence[Any]) -> Sequence[Any]:
         found = list(map(as_row_value, found))
     if kind is ColumnType.BOOLEAN and int in types:
         return list(map(BOOLEANS.get, found, found)) if types <= {int, type(None)} else list(map(_boolean, found))
-    if kind is ColumnType.JSON and types == {str} and (parsed := _whole_json(found)) is not None:
+    if kind is ColumnType.JSON and types == {str} and (parsed := whole_json(found)) is not None:
         return parsed
     convert = DECLARED.get(kind)
     return list(map(convert, found)) if convert is not None and str in types else found
@@ -124,16 +125,6 @@ def _json(given: Any) -> Any:
         return found if orjson.dumps(found) == given.encode() else _json_exactly(given)
     except (ValueError, TypeError, RecursionError):
         return given
-
-
-def _whole_json(found: Sequence[str]) -> list[Any] | None:
-    """All values of a column, where each is an object or array that would be written again as it is."""
-    try:
-        parsed = list(map(orjson.loads, found))
-        same = orjson.dumps(parsed) == f"[{','.join(found)}]".encode()
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return parsed if same and set(map(type, parsed)) <= {dict, list} else None
 
 
 def _is_float(value: Any) -> bool:
