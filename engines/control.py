@@ -25,6 +25,7 @@ class Verb(StrEnum):
     CANCEL = "cancel"
     STOP = "stop"
     WORKERS = "workers"
+    RATE = "rate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Command:
         run: id of the run.
         verb: what to do.
         unit: the unit it is for; None for the whole run.
-        args: what the verb needs (`{"count": 3}` for workers).
+        args: what the verb needs (`{"count": 3}` or `{"by": -1}` for workers, `{"rate": "20 MiB/s"}` for the rate).
     """
 
     run: str

@@ -39,3 +39,10 @@ class WorkersChanged(Event):
     """The run works with another number of workers from now on."""
 
     workers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateChanged(Event):
+    """The run goes no faster than this from now on; None for no limit."""
+
+    rate: str | None

@@ -21,6 +21,7 @@ from streamconsole.engines.control import Command, Engine, Leftover, Outcome, Sn
 from streamconsole.engines.errors import Refused, SideLost, StreamConsoleError
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState
+from streamconsole.engines.turning import NotTurned, told_turn, turn
 from streamconsole.engines.workspace import Workspace, commands, events, runs
 from streamconsole.engines.workspace.nodes import Presence
 from streamconsole.engines.workspace.runs import Run
@@ -289,8 +290,21 @@ def change_unowned(connection: Connection, command: Command) -> Outcome:
         case Verb.CANCEL:
             runs.move(connection, run, RunState.CANCELLED, "cancelled by an operator")
             return Outcome(True, "cancelled: committed windows stay")
+        case Verb.WORKERS | Verb.RATE if run.engine is EngineKind.MIGRATION:
+            return _tune_unowned(connection, run, command)
         case _:
             return Outcome(False, "nobody works on it")
+
+
+def _tune_unowned(connection: Connection, run: Run, command: Command) -> Outcome:
+    """Keep what it is to go on with."""
+    workers = run.tuning.get("workers", run.spec.get("workers", 1))
+    try:
+        said = turn(command, workers)
+    except NotTurned as error:
+        return Outcome(False, str(error))
+    runs.tune(connection, run, said)
+    return Outcome(True, f"{told_turn(said)}, from when somebody works on it")
 
 
 def sender() -> str:

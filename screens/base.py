@@ -13,9 +13,19 @@ from textual.screen import Screen
 
 from streamconsole.engines.control import Verb
 from streamconsole.engines.errors import StreamConsoleError
+from streamconsole.engines.rate import NO_LIMIT
+from streamconsole.screens.ask import Ask
 from streamconsole.screens.confirm import Confirm
 from streamconsole.screens.model import Changes, Model
-from streamconsole.screens.steering import Desk, command_for, keys_for, no_use, pause_or_resume
+from streamconsole.screens.steering import (
+    RATE_HINT,
+    Desk,
+    command_for,
+    keys_for,
+    no_use,
+    pause_or_resume,
+    wrong_rate,
+)
 from streamconsole.screens.views import RunView
 from streamconsole.screens.widgets.key_line import KeyLine, Keys
 from streamconsole.screens.widgets.status_line import StatusLine
@@ -40,6 +50,7 @@ class ConsoleScreen(Screen[None]):
         Binding("a", "steer('retry')", "Retry failed", id="run.retry-all"),
         Binding("plus,equals_sign", "workers(1)", "Workers +", id="run.more"),
         Binding("minus", "workers(-1)", "Workers −", id="run.fewer"),
+        Binding("m", "limit", "Limit", id="run.limit"),
         Binding("C", "cancel", "Cancel", id="run.cancel"),
     ]
 
@@ -143,9 +154,20 @@ class ConsoleScreen(Screen[None]):
     def action_workers(self, by: int) -> None:
         view = self._chosen_for(Verb.WORKERS)
         if view is not None:
-            # Counted here at once, so that the key can be pressed several times in a row.
-            view.workers = max(1, view.workers + by)
-            self.desk.send(command_for(view, Verb.WORKERS, count=view.workers))
+            # So many more, not so many: who has the run counts, and the key can be pressed several times in a row.
+            self.desk.send(command_for(view, Verb.WORKERS, by=by))
+
+    def action_limit(self) -> None:
+        view = self._chosen_for(Verb.RATE)
+        if view is None:
+            return
+
+        def answered(text: str | None) -> None:
+            if text is not None:
+                self.desk.send(command_for(view, Verb.RATE, rate=text))
+
+        question = f"How fast may {view.run.id} go, at most?"
+        self.app.push_screen(Ask(question, RATE_HINT, view.rate or NO_LIMIT, wrong_rate), answered)
 
     def action_cancel(self) -> None:
         view = self._chosen_for(Verb.CANCEL)

@@ -25,6 +25,7 @@ KEYS = (
             ("a", "do all failed windows again"),
             ("t", "do the failed window under the cursor again"),
             ("+ -", "more or fewer workers"),
+            ("m", "the most it may move in a second: rows, bytes, or no limit"),
             ("C", "cancel it (asks first)"),
         ),
     ),

@@ -91,13 +91,16 @@ class MigrationScreen(ConsoleScreen):
         return self.model.runs.get(self._run_id) if self._run_id else None
 
     def more_keys(self) -> Keys:
-        if self.chosen() is None:
+        view = self.chosen()
+        if view is None:
             return
         if self.has_class("-problems") and not self.has_class("-wide"):
             yield "e", "Workers"
         else:
             yield "e", "Problems"
         yield "x", "Refused"
+        if not view.finished:
+            yield "m", "Limit"
 
     async def choose(self, run_id: str) -> None:
         """Show a run in full."""

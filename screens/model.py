@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from streamconsole.engines.bus import Bus, Event
 from streamconsole.engines.errors import StreamConsoleError
 from streamconsole.engines.migration.events import (
+    RateChanged,
     RunCancelled,
     RunCompleted,
     RunFailed,
@@ -36,7 +37,7 @@ from streamconsole.engines.workspace import Workspace
 from streamconsole.engines.workspace.windows import Totals
 from streamconsole.screens.loading import Known, Loaded, Windows, load
 from streamconsole.screens.transfer_view import TransferView
-from streamconsole.screens.views import RunView, WindowView, WorkerView, exchanged
+from streamconsole.screens.views import RunView, WindowView, WorkerView, exchanged, rate_of, workers_of
 
 RELOAD_SECONDS = 1.0
 """Least time between two looks at what other processes do."""
@@ -167,10 +168,12 @@ class Model:
     def _apply_to_windows(self, view: RunView, event: Event) -> None:
         match event:
             case RunStarted():
-                view.workers = event.workers
+                view.workers, view.rate = event.workers, event.rate
                 view.at_work.clear()
             case WorkersChanged():
                 view.workers = event.workers
+            case RateChanged():
+                view.rate = event.rate
             case WindowsPlanned():
                 for number in range(event.first, event.last + 1):
                     self._set(view, number, WindowView(WindowState.PENDING))
@@ -273,12 +276,13 @@ class Model:
         here = each.run.id in self._supervisor.owned
         view = self.runs.get(each.run.id)
         if view is None:
-            view = RunView(each.run, here, each.owner, each.totals or Totals(), int(each.run.spec.get("workers", 0)))
+            view = RunView(each.run, here, each.owner, each.totals or Totals(), 0)
             self._news.runs.add(each.run.id)
         if (view.run, view.here, view.owner, view.totals) != (each.run, here, each.owner, each.totals or view.totals):
             self._news.runs.add(each.run.id)
         view.moved(each.run.state, each.run.reason, 0)
         view.run, view.here, view.owner = each.run, here, each.owner
+        view.workers, view.rate = workers_of(each.run), rate_of(each.run)
         if not here and each.run.id != self.watched:
             view.ledger = None
         if each.windows is not None:
@@ -294,8 +298,5 @@ class Model:
         if view.run.id == self.watched:
             self._news.windows |= found.changed
             self._news.problems = True
-        snapshot = self._supervisor.snapshot(view.run.id)
-        if snapshot is not None:
-            view.workers = snapshot.workers
-        else:
+        if self._supervisor.snapshot(view.run.id) is None:
             view.at_work = found.at_work

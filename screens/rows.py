@@ -7,6 +7,7 @@ from time import monotonic
 
 from rich.text import Text
 
+from streamconsole.engines.rate import told
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import RunState
 from streamconsole.engines.text import clean
@@ -108,6 +109,8 @@ def _facts(view: RunView) -> list[tuple[str, bool]]:
         facts.append((f"ETA {span(ceil(eta))}", False))
     if view.running:
         facts.append((f"{view.workers} worker{'s' if view.workers != 1 else ''}", False))
+        if view.rate:
+            facts.append((f"limit {told(view.rate)}", False))
     elif view.run.state is RunState.COMPLETED and view.run.finished_at and view.run.started_at:
         facts.append((f"in {span((view.run.finished_at - view.run.started_at) / 1000)}", False))
     if totals.failed:

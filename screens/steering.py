@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from streamconsole.engines.control import Command, Verb
+from streamconsole.engines.rate import canonical
 from streamconsole.engines.states import RunState
 from streamconsole.screens.model import Model
 from streamconsole.screens.views import RunView
@@ -40,6 +41,18 @@ def command_for(view: RunView, verb: Verb, unit: str | None = None, **args: Any)
     return Command(view.run.id, verb, unit, args)
 
 
+RATE_HINT = "5000 rows/s, 20 MB/s, or none"
+
+
+def wrong_rate(text: str) -> str | None:
+    """Why a text is no limit; None when it is one."""
+    try:
+        canonical(text)
+    except ValueError as error:
+        return f"It {error}"
+    return None
+
+
 def pause_or_resume(*, running: bool) -> Verb:
     """What the one key for both does to a run that is running now, or is not."""
     return Verb.PAUSE if running else Verb.RESUME
@@ -72,6 +85,6 @@ def no_use(view: RunView, verb: Verb) -> str | None:
     if verb is Verb.RESUME and view.finished:
         again = ": a does its failed windows again" if view.totals.failed else ""
         return f"{view.run.id} is {view.run.state}{again or ': there is nothing to resume'}"
-    if verb is Verb.WORKERS and not view.running and not (view.owner or view.here):
-        return f"{view.run.id} is not being worked on: it starts with the workers it was given"
+    if verb in (Verb.WORKERS, Verb.RATE) and view.finished:
+        return f"{view.run.id} is {view.run.state}: there is nothing left to turn"
     return None

@@ -54,6 +54,8 @@ class RunView:
     Args:
         here: this process works on it.
         owner: the living process that works on it, for people; empty for nobody.
+        workers: windows in hand at once.
+        rate: the limit to how fast it goes, as it is kept; None for none.
         ledger: every window by number, kept for runs that are worked on here or looked at. Where there is
             one, the totals follow from it: an event that comes twice counts once.
     """
@@ -63,6 +65,7 @@ class RunView:
     owner: str
     totals: Totals
     workers: int
+    rate: str | None = None
     ledger: dict[int, WindowView] | None = None
     at_work: dict[int, WorkerView] = field(default_factory=dict)
     _samples: deque[_Sample] = field(default_factory=lambda: deque(maxlen=64))
@@ -149,6 +152,18 @@ class RunView:
         first = next(each for each in self._samples if last.at - each.at <= within or each is self._samples[-2])
         seconds = max(0.001, last.at - first.at)
         return max(0.0, (last.rows - first.rows) / seconds), max(0.0, (last.done - first.done) / seconds)
+
+
+def workers_of(run: Run) -> int:
+    """Windows that a run has in hand at once: as it was turned last, or as was asked for."""
+    spec = run.spec
+    return int(run.tuning.get("workers") or max(spec.get("workers") or 0, spec.get("writers") or 0))
+
+
+def rate_of(run: Run) -> str | None:
+    """The limit to how fast a run goes; None for none."""
+    rate: str | None = run.tuning.get("rate", run.spec.get("rate"))
+    return rate
 
 
 _COUNTED = {state: state for state in ("pending", "running", "completed", "failed")} | {"retrying": "running"}

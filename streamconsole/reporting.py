@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 
 from streamconsole.engines.bus import Event
 from streamconsole.engines.migration.events import (
+    RateChanged,
     RunCancelled,
     RunCompleted,
     RunFailed,
@@ -22,7 +23,9 @@ from streamconsole.engines.migration.events import (
     WindowCompleted,
     WindowFailed,
     WindowRetried,
+    WorkersChanged,
 )
+from streamconsole.engines.rate import told
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import SETTLED_CHUNKS, ChunkState
 from streamconsole.engines.text import clean
@@ -244,9 +247,9 @@ def sentence(event: Event) -> str | None:
     """An event in the operator's words; None when it is not worth a line."""
     if isinstance(event, (FileFailed, FileChanged, ChunkMoved, TransferStarted, TransferCompleted, TransferTuned)):
         return _transfer_sentence(event)
+    if isinstance(event, (RunStarted, WorkersChanged, RateChanged)):
+        return _with_what(event)
     match event:
-        case RunStarted():
-            return f"{event.source} → {event.target}, {counted(event.workers, 'worker')}"
         case RunPaused() | RunCancelled():
             # A reason may be a sentence of its own (`stopped by an operator`).
             return f"paused {event.reason}" if event.reason.startswith("by ") else event.reason
@@ -268,6 +271,15 @@ def sentence(event: Event) -> str | None:
         case WindowFailed():
             return f"window {event.window} failed for good: {event.message}"
     return None
+
+
+def _with_what(event: RunStarted | WorkersChanged | RateChanged) -> str:
+    if isinstance(event, RunStarted):
+        limit = f", limit {told(event.rate)}" if event.rate else ""
+        return f"{event.source} → {event.target}, {counted(event.workers, 'worker')}{limit}"
+    if isinstance(event, WorkersChanged):
+        return f"{counted(event.workers, 'worker')} from now on"
+    return f"{'limit ' if event.rate else ''}{told(event.rate)} from now on"
 
 
 def _transfer_sentence(event: Event) -> str | None:

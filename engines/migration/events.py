@@ -5,9 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streamconsole.engines.bus import Event
-from streamconsole.engines.run_events import RunCancelled, RunFailed, RunPaused, RunResumed, WorkersChanged
+from streamconsole.engines.run_events import (
+    RateChanged,
+    RunCancelled,
+    RunFailed,
+    RunPaused,
+    RunResumed,
+    WorkersChanged,
+)
 
 __all__ = [
+    "RateChanged",
     "RunCancelled",
     "RunCompleted",
     "RunFailed",
@@ -26,7 +34,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
-    """A process has begun, or gone on, with a run; `windows` are known by now, `size` is where offsets end."""
+    """A process has begun, or gone on, with a run; `windows` are known by now, `size` is where offsets end.
+
+    `rate` is the limit to how fast it goes, None for none.
+    """
 
     name_of_run: str
     source: str
@@ -34,6 +45,7 @@ class RunStarted(Event):
     workers: int
     size: int | None
     unit_of_offsets: str
+    rate: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

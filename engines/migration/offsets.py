@@ -102,10 +102,11 @@ class OffsetManager:
             self._changed.notify_all()
 
     async def put_back(self, window: Window) -> None:
-        """Hand a range out again, before all others."""
+        """Hand a range out again, before all that come after it in the source."""
         async with self._changed:
             self._out.discard(window.number)
-            self._ready.appendleft(window)
+            behind = next((n for n, each in enumerate(self._ready) if each.number > window.number), len(self._ready))
+            self._ready.insert(behind, window)
             self._changed.notify_all()
 
     async def _fill(self) -> None:

@@ -10,6 +10,7 @@ from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.columns import ColumnType, infer, widen
 from streamconsole.engines.migration.extras import Carrying
 from streamconsole.engines.migration.locations import name_of, source_of, target_of
+from streamconsole.engines.migration.pace import bytes_of
 from streamconsole.engines.migration.settings import MigrationSettings, Range
 from streamconsole.engines.migration.sources.source import Source, SourceFacts
 from streamconsole.engines.migration.transforms.settings import types_of_columns
@@ -58,9 +59,14 @@ def plan(settings: MigrationSettings, name: str | None = None) -> Plan:
         "fingerprint": facts.fingerprint,
         "key": list(key),
         **({"notes": list(facts.notes)} if facts.notes else {}),
+        **({"row_bytes": _row_bytes(facts)} if source.unit == "rows" and facts.sample else {}),
         **target.inspect(needs, key),
     }
     return Plan(name or name_of(settings), settings, key, data)
+
+
+def _row_bytes(facts: SourceFacts) -> int:
+    return max(1, sum(map(bytes_of, facts.sample)) // len(facts.sample))
 
 
 def _needs(facts: SourceFacts) -> dict[str, ColumnType]:

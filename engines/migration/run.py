@@ -22,7 +22,6 @@ from streamconsole.engines.migration.events import (
     RunPaused,
     RunResumed,
     RunStarted,
-    WorkersChanged,
 )
 from streamconsole.engines.migration.history import History
 from streamconsole.engines.migration.manager import WorkerManager
@@ -32,6 +31,7 @@ from streamconsole.engines.migration.offsets import OffsetManager, after
 from streamconsole.engines.migration.ranges import Ranges
 from streamconsole.engines.migration.sources.files import reads_file
 from streamconsole.engines.migration.transforms.child_program import end_programs
+from streamconsole.engines.migration.tuning import Tuning
 from streamconsole.engines.migration.work import Work
 from streamconsole.engines.migration.worker import Worker
 from streamconsole.engines.secrets import mask
@@ -40,8 +40,6 @@ from streamconsole.engines.units import Reject, Window
 from streamconsole.engines.workspace import Workspace, runs, windows
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.windows import WindowRecord
-
-MOST_WORKERS = 256
 
 
 class MigrationRun:
@@ -64,6 +62,7 @@ class MigrationRun:
         self._ranges = Ranges(self._settings, self._source, run.plan["size"])
         self._target = work.target
         self._history = History(workspace, bus, run)
+        self._tuning = Tuning(workspace, bus, run, work.settings, work.source.unit)
         self._cluster = Cluster(0, self)
         self._manager: WorkerManager | None = None
         self._offsets = OffsetManager([])
@@ -93,9 +92,10 @@ class MigrationRun:
                     name_of_run=self._run.name,
                     source=mask(self._settings.source),
                     target=mask(self._settings.target),
-                    workers=self._settings.workers,
+                    workers=self._manager.wanted if self._manager else 0,
                     size=self._run.plan["size"],
                     unit_of_offsets=self._source.unit,
+                    rate=self._tuning.rate,
                 ),
             )
             await self._work()
@@ -128,8 +128,8 @@ class MigrationRun:
             self._widen,
         )
         # A child without a window in hand would be of no use.
-        workers = max(self._settings.workers, self._cluster.processes)
-        self._manager = WorkerManager(self._offsets, worker.work, self._notified, workers)
+        workers = self._tuning.workers(self._cluster.processes)
+        self._manager = WorkerManager(self._offsets, worker.work, self._notified, workers, self._tuning.pace)
         if self._ending is not None:
             # Told to end while it was being made ready.
             self._manager.end()
@@ -265,6 +265,8 @@ class MigrationRun:
         window = notification.window
         if notification.kind is Kind.COMPLETED and notification.written is not None:
             self._rejects += notification.written.rejects
+            if window is not None:
+                self._tuning.pace.finish(window, notification.written.rows_read)
             self._stop_at_max_rejects()
         elif notification.kind is Kind.ERROR and window is not None:
             self._failed[window.number] = window
@@ -330,8 +332,8 @@ class MigrationRun:
             case Verb.STOP:
                 self._end(RunState.PAUSED, "stopped by an operator")
                 return Outcome(True, "stopping: active windows finish; resume it any time")
-            case Verb.WORKERS:
-                return self._resize(manager, command.args.get("count"))
+            case Verb.WORKERS | Verb.RATE:
+                return await self._tuning.obey(command, manager)
 
     async def _pause(self, manager: WorkerManager) -> Outcome:
         if manager.paused:
@@ -360,13 +362,6 @@ class MigrationRun:
             await self._offsets.put_back(window)
         return Outcome(True, f"{len(chosen)} failed window{'s' if len(chosen) > 1 else ''} will be done again")
 
-    def _resize(self, manager: WorkerManager, count: Any) -> Outcome:
-        if type(count) is not int or not 1 <= count <= MOST_WORKERS:
-            return Outcome(False, f"workers must be 1 to {MOST_WORKERS}")
-        manager.resize(count)
-        self._bus.publish(WorkersChanged(**self._about(), workers=count))
-        return Outcome(True, f"{count} worker{'s' if count > 1 else ''}")
-
     async def drain(self, within: float) -> Leftover:
         """Take no more windows, finish the active ones within so many seconds, hand the rest back."""
         manager, task = self._manager, self._task
@@ -387,7 +382,7 @@ class MigrationRun:
         return Snapshot(
             run=self._run.id,
             state=self._state,
-            workers=manager.wanted if manager else self._settings.workers,
+            workers=manager.wanted if manager else self._tuning.workers(0),
             active=manager.locks.locked if manager else 0,
         )
 

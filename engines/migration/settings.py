@@ -5,9 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from streamconsole.engines.migration.transforms.settings import ColumnMap, TransformSettings
+from streamconsole.engines.rate import canonical
 from streamconsole.engines.retry import Backoff, RetryPolicy
 
 MIB = 2**20
@@ -72,6 +73,7 @@ class MigrationSettings(BaseModel):
         windows: just these ranges; None for the whole source.
         key: keys of the rows that make up the primary key; empty for `_id` or `id`, where there is one.
         max_rejects: refused rows above which the run stops; None for no limit.
+        rate: rows or bytes of the source a second, at most (`5000 rows/s`, `20 MiB/s`); None for no limit.
         mode: what is done about rows that the target holds already.
         delimiter: between two values of CSV; found out in a source, a comma in a target (a tab in .tsv).
         header: whether the first record of a CSV source names its columns; found out when None.
@@ -99,6 +101,7 @@ class MigrationSettings(BaseModel):
     windows: tuple[Range, ...] | None = None
     key: tuple[str, ...] = ()
     max_rejects: Annotated[int, Field(ge=0)] | None = None
+    rate: Annotated[str | None, BeforeValidator(canonical)] = None
     mode: Mode = Mode.INSERT
     delimiter: Annotated[str, Field(min_length=1, max_length=1, pattern=r"^[,;\t| :]$")] | None = None
     header: bool | None = None

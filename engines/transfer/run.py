@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from streamconsole.engines.bus import Bus, Event
 from streamconsole.engines.control import Command, Leftover, Outcome, Snapshot, Verb
 from streamconsole.engines.errors import Refused, SideLost, StaleEpoch, StreamConsoleError
+from streamconsole.engines.rate import Unit, parse
 from streamconsole.engines.run_events import RunCancelled, RunFailed, RunPaused, RunResumed
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState
@@ -206,8 +207,8 @@ class TransferRun:
             case Verb.STOP:
                 self._end(RunState.PAUSED, "stopped by an operator")
                 return Outcome(True, "stopping: active chunks finish; resume it any time")
-            case Verb.WORKERS:
-                return await self._tune(command.args)
+            case Verb.WORKERS | Verb.RATE:
+                return await self._turn(command)
 
     async def _pause(self) -> Outcome:
         if self._tuning.paused:
@@ -232,6 +233,18 @@ class TransferRun:
             return Outcome(False, "no file has failed" if unit is None else f"file {wanted} has not failed")
         self._again |= set(failed)
         return Outcome(True, f"{len(failed)} failed file{'s' if len(failed) > 1 else ''} will be done again")
+
+    async def _turn(self, command: Command) -> Outcome:
+        """Change live settings; the bandwidth also as it is said of runs of every engine."""
+        if command.verb is Verb.WORKERS:
+            return await self._tune(command.args)
+        try:
+            rate = parse(command.args.get("rate", ""))
+        except ValueError as error:
+            return Outcome(False, f"the limit {error}")
+        if rate is not None and rate.unit is not Unit.BYTES:
+            return Outcome(False, "a transfer has no rows: limit it in bytes, like 20MB/s")
+        return await self._tune({"bandwidth": int(rate.amount) if rate else 0})
 
     async def _tune(self, args: Any) -> Outcome:
         """Change live settings: `count` (workers), `look_ahead`, `bandwidth` (bytes a second, 0 for no limit)."""

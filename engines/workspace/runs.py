@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Run:
         owner: id of the node that works on it, if one does.
         epoch: grows with each owner; what carries an older one is refused.
         created_at: milliseconds since the epoch, as are `started_at` and `finished_at`.
+        tuning: what operators have turned since it was asked for: `workers`, `rate`.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Run:
     created_at: int
     started_at: int | None
     finished_at: int | None
+    tuning: dict[str, Any] = field(default_factory=dict)
 
 
 def create(connection: Connection, engine: EngineKind, name: str, spec: dict[str, Any], plan: dict[str, Any]) -> Run:
@@ -152,6 +154,16 @@ def save_plan(connection: Connection, run: Run, plan: dict[str, Any]) -> None:
     _update(connection, run, {"plan": orjson.dumps(plan).decode()})
 
 
+def tune(connection: Connection, run: Run, said: dict[str, Any]) -> None:
+    """Keep what an operator has turned, for as long as there is the run.
+
+    Raises:
+        StaleEpoch: somebody else owns it by now.
+    """
+    kept = get(connection, run.id).tuning | said
+    _update(connection, run, {"tuning": orjson.dumps(kept).decode()})
+
+
 def release(connection: Connection, run: Run) -> None:
     """Own the run no longer. Does nothing when somebody else owns it by now."""
     connection.execute(update(runs).where(runs.c.id == run.id, runs.c.epoch == run.epoch).values(owner=None))
@@ -209,4 +221,5 @@ def _from_row(row: Row[Any]) -> Run:
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        tuning=orjson.loads(row.tuning) if row.tuning else {},
     )

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text
 from streamconsole.engines.workspace import queue_tables, transfer_tables
 from streamconsole.engines.workspace.metadata import metadata
 
-HEAD = "0005"
+HEAD = "0006"
 """Revision that this program writes; a workspace at a later one is refused."""
 
 __all__ = [
@@ -54,6 +54,7 @@ runs = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
+    Column("tuning", Text),
     Index("runs_by_state", "state"),
     Index("runs_by_time", "created_at"),
 )

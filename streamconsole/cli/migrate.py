@@ -57,6 +57,9 @@ class Size(click.ParamType[int]):
 @click.option("--encoding", type=click.Choice(["utf-8", "latin-1", "cp1252"]), help="Of CSV.  [default: utf-8]")
 @click.option("--null", metavar="TEXT", help="What stands for no value in CSV.  [default: nothing]")
 @click.option("--writers", type=int, help="Child processes that move windows; 0 for none.  [default: as they pay]")
+@click.option(
+    "--rate", metavar="LIMIT", help="How fast, at most: 5000rows/s, or 20MB/s of the source.  [default: none]"
+)
 @click.option("--max-rejects", type=int, help="Stop when more rows than this are refused.")
 @click.option(
     "--transform",

@@ -224,7 +224,7 @@ _steering("stop", "Finish what is active and let go of it; resume it any time.")
 def _steer(context: click.Context, verb: str, run: str, window: str | None) -> int:
     asked = given(context)
     url = asked.workspace_beside(Path.cwd())
-    outcome = _look(context, lambda workspace: _command(workspace, verb, run, window))
+    outcome = _look(context, lambda workspace: _command(workspace, verb, run, window, {}))
     if outcome is None:
         from streamconsole.cli.working import Todo, work_on
 
@@ -232,14 +232,48 @@ def _steer(context: click.Context, verb: str, run: str, window: str | None) -> i
     return _say_outcome(asked, verb, run, outcome)
 
 
-async def _command(workspace: Workspace, verb: str, run: str, window: str | None) -> Outcome | None:
+@runs_group.command("workers", short_help="More or fewer windows in hand at once.")
+@click.argument("run")
+@click.argument("count", type=click.IntRange(1, 256))
+@common
+@click.pass_context
+def workers(context: click.Context, run: str, count: int) -> int:
+    """Have RUN work on COUNT windows at once, from now on."""
+    return _turn(context, "workers", run, {"count": count})
+
+
+@runs_group.command("rate", short_help="Limit how fast a run goes.")
+@click.argument("run")
+@click.argument("limit")
+@common
+@click.pass_context
+def rate(context: click.Context, run: str, limit: str) -> int:
+    """Let RUN go no faster than LIMIT, from now on: 5000rows/s, 20MB/s, or none."""
+    from streamconsole.engines.rate import canonical
+
+    try:
+        said = canonical(limit)
+    except ValueError as error:
+        raise Refused(f"LIMIT {limit!r} {error}") from None
+    return _turn(context, "rate", run, {"rate": said or "none"})
+
+
+def _turn(context: click.Context, verb: str, run: str, args: dict[str, Any]) -> int:
+    outcome = _look(context, lambda workspace: _command(workspace, verb, run, None, args))
+    assert outcome is not None
+    return _say_outcome(given(context), verb, run, outcome)
+
+
+async def _command(
+    workspace: Workspace, verb: str, run: str, window: str | None, args: dict[str, Any]
+) -> Outcome | None:
     """What came of the command; None when the run is to be worked on by this process."""
     from streamconsole.engines.control import Command, Outcome, Verb
     from streamconsole.engines.supervisor import answer_to, change_unowned, sender
     from streamconsole.engines.workspace import commands, runs
 
     found = await workspace.read(runs.get, run)
-    command = Command(found.id, Verb(verb), window)
+    command = Command(found.id, Verb(verb), window, args)
     owner = await workspace.read(runs.owner_of, found.id, workspace.locks)
     if owner is None and window is not None:
         raise Refused(
@@ -248,7 +282,7 @@ async def _command(workspace: Workspace, verb: str, run: str, window: str | None
         )
     if owner is None and command.verb in (Verb.RESUME, Verb.RETRY):
         return None
-    sent = await workspace.write(commands.send, command.run, command.unit, command.verb, {}, sender())
+    sent = await workspace.write(commands.send, command.run, command.unit, command.verb, args, sender())
     if owner is not None:
         return await answer_to(workspace, sent)
     outcome = await workspace.write(_change_and_settle, command, sent, change_unowned)

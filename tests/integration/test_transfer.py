@@ -437,5 +437,8 @@ async def test_paused_no_chunk_begins_and_resumed_they_do(transfers: Transfers, 
     assert not [event for event in journal.drain() if event.name == "ChunkMoved" and event.data()["state"] == "sending"]
     refused = await supervisor.command(Command(run.id, Verb.WORKERS, args={"count": 500}))
     assert not refused.done
+    limited = await supervisor.command(Command(run.id, Verb.RATE, args={"rate": "20MB/s"}))
+    assert limited.text.endswith("20,971,520 bytes/s")
+    assert not (await supervisor.command(Command(run.id, Verb.RATE, args={"rate": "5 rows/s"}))).done
     assert (await supervisor.command(Command(run.id, Verb.RESUME))).done
     assert (await working).state is RunState.COMPLETED
