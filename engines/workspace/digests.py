@@ -20,6 +20,11 @@ class DigestRecord:
     target_rows: int
     target: str
 
+    @property
+    def even(self) -> bool:
+        """Whether both sides have the same rows, as far as rows are looked up by key."""
+        return (self.source_rows, self.source) == (self.target_rows, self.target)
+
 
 def keep(connection: Connection, run: Run, record: DigestRecord) -> None:
     """Keep a window's digests, in the place of those of an earlier attempt."""

@@ -73,7 +73,7 @@ class CsvReader:
             except UnicodeDecodeError as error:
                 refuse(index, None, f"invalid UTF-8 at byte {error.start + 1} of the record")
                 continue
-            problem, fields = self._fields(text)
+            problem, fields = _fields(text, shape)
             if problem is not None:
                 refuse(index, None, problem)
             elif fields is not None:
@@ -128,29 +128,41 @@ class CsvReader:
             yield index, window.lo + at, block[at:end]
             at = end
 
-    def _fields(self, text: str) -> tuple[str | None, list[str] | None]:
-        """What is wrong with a record, or its fields; neither for a blank line."""
-        if MARK in text:
-            return f"NUL byte at character {text.index(MARK) + 1} of the record", None
-        try:
-            found = list(_reader(_marked(text, self.shape), self.shape.delimiter))
-        except csv.Error as error:
-            return f"not valid CSV: {error}", None
-        width = len(self.shape.columns)
-        if not found or found == [[]]:
-            return (None, [""] if width == 1 and text else None)
-        if len(found) > 1:
-            return "not valid CSV: a quote without its other half", None
-        if len(found[0]) != width:
-            return f"{len(found[0])} values, the file has {width} columns", None
-        return None, found[0]
-
     def _value(self, kind: ColumnType, text: str) -> Any:
         if text == self.shape.null:
             return None
         if text.startswith(MARK):
             return text[1:]
         return value(kind, text)
+
+
+def texts_of(record: bytes, shape: CsvShape) -> list[str | None] | None:
+    """The texts of one record, None where there is no value; None when it is no record of that shape."""
+    try:
+        problem, fields = _fields(record.decode(shape.encoding), shape)
+    except UnicodeDecodeError:
+        return None
+    if problem is not None or fields is None:
+        return None
+    return [None if text == shape.null else text.removeprefix(MARK) for text in fields]
+
+
+def _fields(text: str, shape: CsvShape) -> tuple[str | None, list[str] | None]:
+    """What is wrong with a record, or its fields; neither for a blank line."""
+    if MARK in text:
+        return f"NUL byte at character {text.index(MARK) + 1} of the record", None
+    try:
+        found = list(_reader(_marked(text, shape), shape.delimiter))
+    except csv.Error as error:
+        return f"not valid CSV: {error}", None
+    width = len(shape.columns)
+    if not found or found == [[]]:
+        return (None, [""] if width == 1 and text else None)
+    if len(found) > 1:
+        return "not valid CSV: a quote without its other half", None
+    if len(found[0]) != width:
+        return f"{len(found[0])} values, the file has {width} columns", None
+    return None, found[0]
 
 
 def _reader(text: str, delimiter: str) -> Iterator[list[str]]:

@@ -223,8 +223,7 @@ class PackedFile:
 
     def _made_folder(self) -> Path:
         if self._folder is None:
-            sweep()
-            self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
+            self._folder = private_folder()
         return self._folder
 
 
@@ -249,6 +248,12 @@ class _From:
             if not blocks:
                 raise
         return b"".join(blocks)
+
+
+def private_folder() -> Path:
+    """A new folder for what nobody else is to read; its maker removes it, or whoever comes after its end."""
+    sweep()
+    return Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
 
 
 def sweep() -> None:

@@ -98,6 +98,11 @@ class CsvNormalizer:
         """The records, each with its end."""
         return "".join(f"{record}\n" for record in self._records).encode(), self._indexes
 
+    def records(self) -> tuple[list[bytes], list[int]]:
+        """The records without their ends; just once."""
+        records, self._records = self._records, []
+        return list(map(str.encode, records)), self._indexes
+
     def _add_columns(self, columns: list[list[Any]], rows: list[dict[str, Any]]) -> None:
         if not all(map(self._known.issuperset, rows)):
             raise NotAlike

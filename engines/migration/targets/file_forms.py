@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from streamconsole.engines.migration.batch import NormalizerFactory
+from streamconsole.engines.migration.sources.csv_records import ends_of
 from streamconsole.engines.migration.targets.csv_rows import CsvRows, Dialect, record
 from streamconsole.engines.migration.targets.json_rows import JsonNormalizer, JsonRows
 
@@ -177,6 +178,11 @@ class Csv:
         text = head.decode("utf-8-sig", "replace")
         found: list[Any] = next(csv.reader(io.StringIO(text, newline=""), delimiter=self.dialect.delimiter), [])
         return tuple(found)
+
+    def head_length(self, head: bytes) -> int:
+        """Bytes of the header of a file that begins so."""
+        ends = ends_of(head, self.dialect.delimiter.encode(), 1)
+        return ends[0] if ends else len(head)
 
 
 def _lines(part: bytes) -> list[bytes]:

@@ -46,8 +46,8 @@ class FileTarget:
         create: bool = True,
     ) -> None:
         self.path = path
-        self._form: Form = form or Lines()
-        self._compression = compression
+        self.form: Form = form or Lines()
+        self.compression = compression
         self._mode = mode
         self._create = create
         self._columns: tuple[str, ...] = ()
@@ -55,17 +55,12 @@ class FileTarget:
         self._parts = Path()
         self._epoch = 0
 
-    @property
-    def is_plain_lines(self) -> bool:
-        """Whether it is a JSON object a line, not compressed."""
-        return isinstance(self._form, Lines) and self._compression is Compression.NONE
-
     def inspect(self, needs: Mapping[str, ColumnType], key: tuple[str, ...]) -> dict[str, Any]:
         """Check that the file suits the mode and its folder can be written."""
         self._refuse_unwritable()
         self._refuse_mode()
         self._columns = tuple(needs)
-        if self._form.has_columns and self._appends and self._is_filled():
+        if self.form.has_columns and self._appends and self._is_filled():
             self._columns, self._closed = self._present_columns(), True
             lacking = [name for name in needs if name not in self._columns]
             if lacking:
@@ -73,7 +68,7 @@ class FileTarget:
                     f"target {self.path} has no column {', '.join(lacking[:5])} in its header, and none can be added "
                     "to it: drop the key on the way, or name another file"
                 )
-        return {"schema": {"columns": list(self._columns), "closed": self._closed}} if self._form.has_columns else {}
+        return {"schema": {"columns": list(self._columns), "closed": self._closed}} if self.form.has_columns else {}
 
     def use(self, schema: Mapping[str, Any]) -> None:
         """Take the columns that were planned, before `open`."""
@@ -85,8 +80,8 @@ class FileTarget:
 
     def writer(self) -> WindowWriter:
         """Writes each window's rows as a part."""
-        normalizer = self._form.normalizer(self._columns, closed=self._closed)
-        return PartWriter(self.path, self._parts, self._epoch, normalizer, self._compression, len(self._columns))
+        normalizer = self.form.normalizer(self._columns, closed=self._closed)
+        return PartWriter(self.path, self._parts, self._epoch, normalizer, self.compression, len(self._columns))
 
     def turn(self, writer: WindowWriter) -> AbstractContextManager[None]:
         """Parts do not stand in each other's way."""
@@ -123,7 +118,7 @@ class FileTarget:
         if self._mode is Mode.INSERT and self._is_filled():
             raise Refused(
                 f"target {self.path} holds something already: remove it, name another file, or choose --mode "
-                f"{'append or ' if self._form.grows else ''}replace"
+                f"{'append or ' if self.form.grows else ''}replace"
             )
         folder = self.path.parent
         if not folder.is_dir():
@@ -139,15 +134,15 @@ class FileTarget:
             raise Refused(
                 f"target {self.path}: rows of a file cannot be overwritten by key; --mode replace makes it anew"
             )
-        if self._appends and not self._form.grows:
-            raise Refused(f"target {self.path}: nothing can be put behind the end of a {self._form.name}; write NDJSON")
+        if self._appends and not self.form.grows:
+            raise Refused(f"target {self.path}: nothing can be put behind the end of a {self.form.name}; write NDJSON")
 
     def _is_filled(self) -> bool:
         return self.path.exists() and self.path.stat().st_size > 0
 
     def _present_columns(self) -> tuple[str, ...]:
         with self._unpacked(self.path) as file:
-            return self._form.columns_of(file.read(HEAD_BYTES))
+            return self.form.columns_of(file.read(HEAD_BYTES))
 
     # In a thread -----------------------------------------------------------------------------
 
@@ -226,25 +221,25 @@ class FileTarget:
 
     def _blocks(self) -> Iterator[bytes]:
         """What the whole file is made of, piece by piece."""
-        pack = self._compression.compress
+        pack = self.compression.compress
         if self._before.exists():
             yield from self._before_blocks()
         else:
-            yield pack(self._form.head(self._columns)) if self._form.head(self._columns) else b""
+            yield pack(self.form.head(self._columns)) if self.form.head(self._columns) else b""
         first = True
         for part in parts_in(self._parts):
             if not part.settled.written.rows_written:
                 continue
-            if not first and self._form.between:
-                yield pack(self._form.between)
+            if not first and self.form.between:
+                yield pack(self.form.between)
             first = False
             content = part.path.read_bytes()
             if part.width != len(self._columns):
-                plain = self._compression.decompress(content)
-                content = pack(self._form.widened(plain, part.width, self._columns))
+                plain = self.compression.decompress(content)
+                content = pack(self.form.widened(plain, part.width, self._columns))
             yield content
-        if self._form.tail():
-            yield pack(self._form.tail())
+        if self.form.tail():
+            yield pack(self.form.tail())
 
     def _before_blocks(self) -> Iterator[bytes]:
         with self._before.open("rb") as file:
@@ -255,10 +250,10 @@ class FileTarget:
             while block := file.read(2**20):
                 last = block[-1:]
         if last != b"\n":
-            yield self._compression.compress(b"\n")
+            yield self.compression.compress(b"\n")
 
     def _unpacked(self, path: Path) -> IO[bytes]:
-        match self._compression:
+        match self.compression:
             case Compression.GZIP:
                 import gzip
 

@@ -55,7 +55,7 @@ class SqlTarget:
         self.database = database
         self.path = database.path
         self.name = name
-        self._place = place
+        self.place = place
         self._mode = mode
         self._create = create
         self._schema = Schema(())
@@ -98,7 +98,7 @@ class SqlTarget:
         """Writes windows into the table as it is now."""
         return SqlWindows(
             self.database,
-            self._place,
+            self.place,
             self._run,
             self._epoch,
             self._filling,
@@ -150,24 +150,24 @@ class SqlTarget:
     def _inspect_table(self, connection: sa.Connection, needs: Mapping[str, ColumnType], key: tuple[str, ...]) -> None:
         if self._mode is Mode.UPSERT and connection.dialect.name not in table.UPSERTS:
             raise Refused(f"--mode upsert is not known for {connection.dialect.name}: choose another mode")
-        found = table.reflect(connection, self.name, self._place)
+        found = table.reflect(connection, self.name, self.place)
         where = f"target table {self.name} in {self.database}"
         if found is None:
             if not self._create:
                 raise Refused(f"{where} does not exist, and --no-create says that it must")
             return
-        if self.name in sa.inspect(connection).get_view_names(self._place):
+        if self.name in sa.inspect(connection).get_view_names(self.place):
             raise Refused(f"{where} is a view: name a table")
         if self._mode is Mode.REPLACE:
             return
-        there = sa.table(sa.quoted_name(self.name, True), schema=self._place)
+        there = sa.table(sa.quoted_name(self.name, True), schema=self.place)
         has_rows = connection.execute(sa.select(sa.literal(1)).select_from(there).limit(1)).first() is not None
         if self._mode is Mode.INSERT and has_rows:
             raise Refused(
                 f"{where} holds rows already: empty it, name another one, choose --mode append, upsert or replace, "
                 "or resume the run that filled it (`streamconsole runs list`)"
             )
-        if self._mode is Mode.UPSERT and not table.is_unique(connection, self.name, self._place, key):
+        if self._mode is Mode.UPSERT and not table.is_unique(connection, self.name, self.place, key):
             raise Refused(f"{where}: --mode upsert needs a unique key over just {', '.join(key)}")
         self._schema = self._schema_for(found, needs, key, where)
 
@@ -184,7 +184,7 @@ class SqlTarget:
 
     def _open(self, run: str, epoch: int) -> list[Settled]:
         self._run, self._epoch = run, epoch
-        runs, windows = ledger(self._place)
+        runs, windows = ledger(self.place)
         with self._turn, self.database.refusing(), transaction(self.database) as connection:
             for each in (runs, windows):
                 each.create(connection, checkfirst=True)
@@ -214,7 +214,7 @@ class SqlTarget:
     def _make(self, connection: sa.Connection) -> None:
         """Make the table, or add the columns that a present one lacks."""
         made = self._table(connection, self._filling, self._schema)
-        present = table.reflect(connection, self._filling, self._place)
+        present = table.reflect(connection, self._filling, self.place)
         if present is None:
             made.create(connection)
             return
@@ -262,9 +262,9 @@ class SqlTarget:
 
     def _indexes_of_old(self, connection: sa.Connection) -> Schema:
         """The new table's schema with the indexes of the one that it takes the place of."""
-        if not sa.inspect(connection).has_table(self.name, self._place):
+        if not sa.inspect(connection).has_table(self.name, self.place):
             return replace(self._schema, extras=Extras())
-        where = f"{self._place}.{self.name}" if self._place else self.name
+        where = f"{self.place}.{self.name}" if self.place else self.name
         found, _ = extras_of(connection, look(connection, where, str(self.database)))
         keys = {column.name: column.key for column in self._schema.columns}
         return replace(self._schema, extras=Extras(indexes=found.indexes).renamed(keys))
@@ -274,8 +274,8 @@ class SqlTarget:
         if connection.dialect.name == "sqlite":
             return
         inspector = sa.inspect(connection)
-        bare = table.table_of(self.name, self._schema, self._place, references=False)
-        present = {tuple(each["constrained_columns"]) for each in inspector.get_foreign_keys(self.name, self._place)}
+        bare = table.table_of(self.name, self._schema, self.place, references=False)
+        present = {tuple(each["constrained_columns"]) for each in inspector.get_foreign_keys(self.name, self.place)}
         for each in table.foreign_keys(bare, self._schema):
             other = each.referred_table
             if tuple(each.column_keys) not in present and inspector.has_table(str(other.name), other.schema):
@@ -283,13 +283,13 @@ class SqlTarget:
                 connection.execute(sa.schema.AddConstraint(each))
 
     def _table(self, connection: sa.Connection, name: str, schema: Schema) -> sa.Table:
-        return table.table_of(name, schema, self._place, references=connection.dialect.name == "sqlite")
+        return table.table_of(name, schema, self.place, references=connection.dialect.name == "sqlite")
 
     def _alone(self, function: Callable[..., Schema], *args: Any) -> None:
         """Change the table while no window is written, and keep its schema in the same transaction."""
-        runs = ledger(self._place)[0]
+        runs = ledger(self.place)[0]
         with self._turn, transaction(self.database) as connection:
-            check_epoch(connection, self._place, self._run, self._epoch)
+            check_epoch(connection, self.place, self._run, self._epoch)
             schema = function(connection, *args)
             kept = {"table_name": self._filling, "schema": dump(schema)}
             connection.execute(runs.update().where(runs.c.run == self._run).values(**kept))

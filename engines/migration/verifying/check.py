@@ -11,7 +11,7 @@ from streamconsole.engines.migration.moving import Parent
 from streamconsole.engines.migration.targets.target import Written
 from streamconsole.engines.migration.verifying.checked import Checked
 from streamconsole.engines.migration.verifying.differences import MISSING, difference
-from streamconsole.engines.migration.verifying.digest import Digest, digest_of, hashes_of
+from streamconsole.engines.migration.verifying.digest import NO_ROWS, digest_of, hashes_of
 from streamconsole.engines.migration.verifying.side import Fitted, Side
 from streamconsole.engines.units import Reject, Window
 
@@ -47,12 +47,15 @@ class Check:
         parts: what was moved of it, and how.
         side: the target.
         attempt: counts from 1.
+        overwriting: rows with the same key took each other's place: what differs may have been overwritten by a row
+            of another window, which is looked at when all of them are done.
     """
 
     window: Window
     parts: tuple[Part, ...]
     side: Side
     attempt: int = 1
+    overwriting: bool = False
 
     def do(self, parent: Parent) -> Written:
         """Compare it (blocking).
@@ -70,8 +73,10 @@ class Check:
 
     def _compared(self) -> tuple[Checked, list[Reject]]:
         fitted, unfit = rows_of(self.window, self.parts, self.side)
+        read = len(fitted.rows) + len(unfit)
+        if self.overwriting:
+            fitted = last_of(fitted)
         source = digest_of(hashes_of(fitted.rows))
-        read = source.rows + len(unfit)
         if not self.side.keyed:
             return Checked(read, source.rows, len(unfit), source), unfit
         there = self.side.find(fitted.keys)
@@ -79,6 +84,8 @@ class Check:
         if source == target and not unfit:
             return Checked(read, read, 0, source, target), []
         differing = [n for n, key in enumerate(fitted.keys) if there.get(key) != fitted.rows[n]]
+        if self.overwriting:
+            return Checked(read, read - len(differing) - len(unfit), len(unfit), source, target), unfit
         count = len(differing) + len(unfit)
         named = [*self._named(fitted, there, differing[:NAMED]), *unfit[:NAMED]]
         return Checked(read, read - count, count, source, target), with_rest(named, count)
@@ -120,9 +127,9 @@ class CheckStored:
             SideLost: the target is gone.
         """
         faults.reach("verify.start", self.window.number)
-        target = digest_of(hashes_of(self.side.stored(self.range)))
+        target = sum((digest_of(hashes_of(rows)) for rows in self.side.stored(self.range)), NO_ROWS)
         faults.reach("verify.before_ledger", self.window.number)
-        return Checked(0, 0, 0, Digest(), target)
+        return Checked(0, 0, 0, NO_ROWS, target)
 
 
 def rows_of(window: Window, parts: Sequence[Part], side: Side) -> tuple[Fitted, list[Reject]]:
@@ -141,6 +148,15 @@ def rows_of(window: Window, parts: Sequence[Part], side: Side) -> tuple[Fitted, 
             fitted.indexes.extend(each.indexes)
             fitted.keys.extend(each.keys)
     return fitted, unfit
+
+
+def last_of(fitted: Fitted) -> Fitted:
+    """Of rows with the same key the last one."""
+    last = {key: n for n, key in enumerate(fitted.keys)}
+    if len(last) == len(fitted.keys):
+        return fitted
+    kept = sorted(last.values())
+    return Fitted([fitted.rows[n] for n in kept], [fitted.indexes[n] for n in kept], [fitted.keys[n] for n in kept])
 
 
 def _chosen(rows: Fitted, part: Part) -> Iterator[Fitted]:

@@ -17,7 +17,7 @@ class Fitted:
     """Rows of the source as they should stand in the target.
 
     Args:
-        rows: in canonical form.
+        rows: as `Side.stored` gives them.
         indexes: of each in its window.
         keys: of each; empty where the target is not looked up by key.
     """
@@ -29,12 +29,12 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A row of the target, wherever it stands.
+    """A row of either side, wherever it stands.
 
     Args:
         place: what the operator finds it by (`line 7`, `id=7`).
-        row: in canonical form; what cannot be read stands there as it is.
-        key: by which rows of both sides are told to be the same one; the row itself without a key.
+        row: as it stands there.
+        key: by which rows of both sides are told to be the same one; the row itself, in canonical form, without a key.
     """
 
     place: str
@@ -43,7 +43,7 @@ class Stored:
 
 
 class Side(Protocol):
-    """A target as it is read again; small and picklable.
+    """A target as whoever compares a window reads it; small and picklable.
 
     `keyed` says whether rows are looked up by key: then each window is compared by itself.
     """
@@ -58,7 +58,7 @@ class Side(Protocol):
         ...
 
     def fitted(self, batch: Batch, normalizer: NormalizerFactory) -> Fitted:
-        """A window's rows in canonical form."""
+        """A window's rows, as they should be found by `find` or `stored`."""
         ...
 
     def find(self, keys: Sequence[Key]) -> dict[Key, bytes]:
@@ -69,8 +69,10 @@ class Side(Protocol):
         """
         ...
 
-    def stored(self, window: Window) -> list[bytes]:
-        """The rows of a range of the target, in canonical form (where there is no key).
+    def stored(self, window: Window) -> Iterator[list[bytes]]:
+        """The rows of a range of the target, some at a time (where there is no key).
+
+        Equal rows are alike; rows that are not alike may be equal all the same, which `Stored.key` tells.
 
         Raises:
             SideLost: the target is gone.
@@ -81,6 +83,22 @@ class Side(Protocol):
         """What a fitted row is told by (see `Stored.key`)."""
         ...
 
+    def values(self, row: bytes) -> Mapping[str, Any]:
+        """The columns of a row."""
+        ...
+
+    def place(self, key: Key, row: bytes) -> str:
+        """What the operator finds a row by in the target, when it is looked up by key."""
+        ...
+
+    def told(self, row: bytes) -> str:
+        """A row in words, when it has a form of its own that is worth showing; else nothing."""
+        ...
+
+
+class Stock(Protocol):
+    """A target as the owner of the verification has it: all of its rows, and how they are cut into ranges."""
+
     def all(self) -> Iterator[list[Stored]]:
         """Every row of the target, some at a time.
 
@@ -90,15 +108,15 @@ class Side(Protocol):
         ...
 
     def count(self) -> int:
-        """Rows of the target.
+        """Rows of the target, where they are looked up by key.
 
         Raises:
             SideLost: the target is gone.
         """
         ...
 
-    def extent(self) -> tuple[int, int]:
-        """The target's own first offset, and how far they go.
+    def extent(self) -> tuple[int, int | None]:
+        """The target's own first offset, and how far they go (None when that is known only at their end).
 
         Raises:
             SideLost: the target is gone.
@@ -106,9 +124,25 @@ class Side(Protocol):
         ...
 
     def cut(self, lo: int, first_row: int) -> tuple[int, int] | None:
-        """End and rows of the next range of the target, from an offset of its own; None where it ends."""
+        """End and rows of the next range of the target, from an offset of its own; None where it ends.
+
+        Raises:
+            SideLost: the target is gone, or broken there.
+        """
         ...
 
-    def values(self, row: bytes) -> Mapping[str, Any]:
-        """The columns of a row in canonical form."""
+    def lay_out(self, window: Window) -> None:
+        """Make a range readable (blocking).
+
+        Raises:
+            SideLost: the target is gone, or broken before its end.
+        """
+        ...
+
+    def clear(self, window: Window) -> None:
+        """A range is settled."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything. Safe to call twice."""
         ...

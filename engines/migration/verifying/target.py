@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -10,7 +11,8 @@ from streamconsole.engines.migration.columns import ColumnType
 from streamconsole.engines.migration.sources.files import reads_file
 from streamconsole.engines.migration.sources.source import Source, SourceFacts
 from streamconsole.engines.migration.targets.target import Settled, WindowWriter, Written
-from streamconsole.engines.migration.verifying.side import Side
+from streamconsole.engines.migration.verifying.side import Stock
+from streamconsole.engines.migration.work import lay_out
 from streamconsole.engines.states import WindowState
 from streamconsole.engines.units import Window
 from streamconsole.engines.workspace import Workspace, windows
@@ -23,12 +25,14 @@ class VerifiedTarget:
         workspace: has the ledger of what is compared already.
         run: id of the verification.
         conclude: compares both sides as wholes, once every window is done.
+        stock: the target.
     """
 
-    def __init__(self, workspace: Workspace, run: str, conclude: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, workspace: Workspace, run: str, conclude: Callable[[], Awaitable[None]], stock: Stock) -> None:
         self._workspace = workspace
         self._run = run
         self._conclude = conclude
+        self._stock = stock
 
     def inspect(self, needs: Mapping[str, ColumnType], key: tuple[str, ...]) -> dict[str, Any]:
         """Nothing is planned here."""
@@ -65,7 +69,8 @@ class VerifiedTarget:
         """There are none."""
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Let go of the target."""
+        await asyncio.to_thread(self._stock.close)
 
 
 class BothSides:
@@ -73,21 +78,20 @@ class BothSides:
 
     Args:
         source: of the verified run; its windows are known.
-        side: the target.
+        stock: the target.
         border: first offset that belongs to the target.
         base: the target's own offset there.
     """
 
-    def __init__(self, source: Source, side: Side, border: int, base: int) -> None:
+    def __init__(self, source: Source, stock: Stock, border: int, base: int) -> None:
         self.unit = source.unit
         self.reader = source.reader
         self._source = source
-        self._side = side
+        self._stock = stock
         self._border = border
         self._base = base
-        if reads_file(source):
-            # What is laid out of it is cleared away by who works with this one.
-            self.file = source.file
+        # What is laid out of them is cleared away by who works with this one.
+        self.file = _Files(self, source, stock)
 
     def inspect(self) -> SourceFacts:
         """As the source itself."""
@@ -116,11 +120,18 @@ class BothSides:
             SideLost: it is gone.
         """
         lo = max(lo, self._border)
-        found = self._side.cut(lo - self._border + self._base, first_row)
+        found = self._stock.cut(lo - self._border + self._base, first_row)
         if found is None:
             return None
         hi, rows = found
         return Window(number, lo, hi - self._base + self._border, first_row, rows)
+
+    async def lay_out(self, window: Window) -> None:
+        """Have a window's bytes where they can be read in any order."""
+        if self.is_target(window):
+            await asyncio.to_thread(self._stock.lay_out, self.own(window))
+        else:
+            await lay_out(self._source, window)
 
     def is_target(self, window: Window) -> bool:
         """Whether a window is one of the target's."""
@@ -130,3 +141,25 @@ class BothSides:
         """A window of the target in the target's own offsets."""
         by = self._base - self._border
         return Window(window.number, window.lo + by, window.hi + by, window.first_row, window.rows)
+
+
+class _Files:
+    """What is laid out of both sides."""
+
+    def __init__(self, both: BothSides, source: Source, stock: Stock) -> None:
+        self._both = both
+        self._source = source
+        self._stock = stock
+
+    def clear(self, window: Window) -> None:
+        """A window is settled: its bytes are not needed any more."""
+        if self._both.is_target(window):
+            self._stock.clear(self._both.own(window))
+        elif reads_file(self._source):
+            self._source.file.clear(window)
+
+    def close(self) -> None:
+        """Clear everything away."""
+        if reads_file(self._source):
+            self._source.file.close()
+        self._stock.close()

@@ -1,23 +1,28 @@
 """Which rows one side has and the other has not, in bounded memory: two passes over both sides.
 
-The first pass counts rows into buckets by their hash; only buckets that differ are looked at again,
-and of those no more than fit.
+The first keeps the hashes of their rows (see `spill`); the second brings the rows of those that are not
+even, as many as are to be named.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 
-from streamconsole.engines.migration.verifying.digest import MODULUS, hashes_of
+from streamconsole.engines.errors import SideLost
+from streamconsole.engines.migration.verifying.digest import hashes_of
 from streamconsole.engines.migration.verifying.side import Stored
+from streamconsole.engines.migration.verifying.spill import Spill
 
-BUCKETS = 4_096
+ROWS_HELD = 10_000
+"""Rows of a side that are held at once, at most."""
 
-ROWS_HELD = 100_000
-"""Rows of both sides that are held at once, at most."""
+BYTES_HELD = 16 * 2**20
+"""Bytes of them, about."""
 
 Rows = Callable[[], AsyncIterator[list[Stored]]]
 """Reads a side from its beginning."""
@@ -28,67 +33,104 @@ class Uneven:
     """What was found.
 
     Args:
-        source: rows that the target has not (or fewer times).
-        target: rows that the source has not (or fewer times).
-        whole: these are all of them.
+        source: rows that the target has not (or fewer times), as many as are held.
+        target: rows that the source has not (or fewer times), as many as are held.
+        missing: how many there are of the former.
+        extra: how many there are of the latter.
     """
 
     source: list[Stored]
     target: list[Stored]
-    whole: bool
+    missing: int
+    extra: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of them are held."""
+        return len(self.source) == self.missing and len(self.target) == self.extra
 
 
-async def uneven(source: Rows, target: Rows) -> Uneven:
-    """Find rows that do not stand on both sides equally often, told by their `Stored.key`."""
-    ours, theirs = await _buckets(source), await _buckets(target)
-    chosen: set[int] = set()
-    held = 0
-    differing = [n for n in range(BUCKETS) if ours[n] != theirs[n]]
-    for n in differing:
-        held += ours[n][0] + theirs[n][0]
-        if chosen and held > ROWS_HELD:
-            break
-        chosen.add(n)
-    mine, others = await _held(source, chosen), await _held(target, chosen)
-    return Uneven(_left(mine, others), _left(others, mine), len(chosen) == len(differing))
+async def uneven(source: Rows, target: Rows, *, contained: bool = False) -> Uneven:
+    """Find rows that do not stand on both sides equally often, told by their `Stored.key`.
+
+    Args:
+        source: one side.
+        target: the other.
+        contained: it may have more; only what it lacks is looked for.
+
+    Raises:
+        SideLost: there is no room for the hashes.
+    """
+    try:
+        with Spill() as spill:
+            for number, side in enumerate((source, target)):
+                async for rows in side():
+                    await asyncio.to_thread(_spill, spill, number, rows)
+            mine, others, missing, extra = await asyncio.to_thread(_surplus, spill, contained)
+    except OSError as error:
+        raise SideLost("workspace", f"hashes of rows cannot be kept in the temporary folder: {error}") from error
+    return Uneven(
+        await _held(source, mine) if mine else [], await _held(target, others) if others else [], missing, extra
+    )
 
 
-async def _buckets(side: Rows) -> list[tuple[int, int]]:
-    buckets = [(0, 0)] * BUCKETS
+def _spill(spill: Spill, side: int, rows: list[Stored]) -> None:
+    spill.add(side, hashes_of([row.key for row in rows]))
+
+
+def _surplus(spill: Spill, contained: bool) -> tuple[Counter[bytes], Counter[bytes], int, int]:
+    """Hashes in surplus on each side, as many as rows are held, and how many there are."""
+    mine: Counter[bytes] = Counter()
+    others: Counter[bytes] = Counter()
+    missing = extra = 0
+    for ours, theirs in spill.surplus():
+        missing += ours.total()
+        _take(mine, ours)
+        if not contained:
+            extra += theirs.total()
+            _take(others, theirs)
+    return mine, others, missing, extra
+
+
+def _take(taken: Counter[bytes], some: Counter[bytes]) -> None:
+    room = ROWS_HELD - taken.total()
+    for each, count in some.items():
+        if room <= 0:
+            return
+        taken[each] = min(count, room)
+        room -= taken[each]
+
+
+async def _held(side: Rows, wanted: Counter[bytes]) -> list[Stored]:
+    """Rows of a side with these hashes, each as often as it is wanted, in order.
+
+    The last ones of those that are alike: of a row that stands twice it is the second that is too much.
+    """
+    holding = _Holding(wanted)
     async for rows in side():
-        await asyncio.to_thread(_count, buckets, rows)
-    return buckets
+        await asyncio.to_thread(holding.look, rows)
+    return [row for _, row in sorted(chain.from_iterable(holding.found.values()), key=itemgetter(0))]
 
 
-def _count(buckets: list[tuple[int, int]], rows: list[Stored]) -> None:
-    for each in hashes_of(row.key for row in rows):
-        bucket = _bucket(each)
-        count, total = buckets[bucket]
-        buckets[bucket] = count + 1, (total + int.from_bytes(each)) % MODULUS
+class _Holding:
+    """Rows that are held, by their hashes, each with its number on its side."""
 
+    def __init__(self, wanted: Counter[bytes]) -> None:
+        self.found: dict[bytes, deque[tuple[int, Stored]]] = {}
+        self._wanted = wanted
+        self._seen = self._bytes = 0
 
-async def _held(side: Rows, chosen: set[int]) -> list[Stored]:
-    held: list[Stored] = []
-    async for rows in side():
-        held += await asyncio.to_thread(_of, rows, chosen)
-    return held
-
-
-def _of(rows: list[Stored], chosen: set[int]) -> list[Stored]:
-    hashes = hashes_of(row.key for row in rows)
-    return [row for row, each in zip(rows, hashes, strict=True) if _bucket(each) in chosen]
-
-
-def _bucket(hashed: bytes) -> int:
-    return int.from_bytes(hashed[:2]) % BUCKETS
-
-
-def _left(rows: list[Stored], others: list[Stored]) -> list[Stored]:
-    there = Counter(row.key for row in others)
-    left = []
-    for row in rows:
-        if there[row.key]:
-            there[row.key] -= 1
-        else:
-            left.append(row)
-    return left
+    def look(self, rows: list[Stored]) -> None:
+        """Hold those that are wanted."""
+        for row, each in zip(rows, hashes_of([row.key for row in rows]), strict=True):
+            self._seen += 1
+            if each not in self._wanted:
+                continue
+            if each not in self.found:
+                if self._bytes > BYTES_HELD:
+                    continue
+                self.found[each] = deque(maxlen=self._wanted[each])
+            kept = self.found[each]
+            # What is alike has the same number of bytes, more or less: one that takes another's place adds none.
+            self._bytes += len(row.row) if len(kept) < self._wanted[each] else 0
+            kept.append((self._seen, row))

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sqlalchemy import Connection
 
 from streamconsole.engines import faults
 from streamconsole.engines.migration.verifying.check import Part, rows_of
-from streamconsole.engines.migration.verifying.differences import MISSING, difference, shown
-from streamconsole.engines.migration.verifying.digest import Digest
-from streamconsole.engines.migration.verifying.side import Side, Stored
+from streamconsole.engines.migration.verifying.differences import MISSING, difference
+from streamconsole.engines.migration.verifying.digest import NO_ROWS, Digest
+from streamconsole.engines.migration.verifying.side import Side, Stock, Stored
+from streamconsole.engines.migration.verifying.suspects import Suspects
 from streamconsole.engines.migration.verifying.uneven import Uneven, uneven
 from streamconsole.engines.units import Reject, Window
 from streamconsole.engines.workspace import Workspace, digests, rejects, runs, windows
+from streamconsole.engines.workspace.digests import DigestRecord
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.windows import WindowRecord
 
@@ -25,6 +28,18 @@ NAMED = 100
 EXTRA = "only in the target"
 
 
+class Others(StrEnum):
+    """What a target may hold beside the rows of the run, or in their place.
+
+    `none`: it was filled by this run alone. `beside`: rows of others. `over`: rows of others, and of rows with the
+    same key the one that was written last.
+    """
+
+    NONE = "none"
+    BESIDE = "beside"
+    OVER = "over"
+
+
 @dataclass(frozen=True, slots=True)
 class Whole:
     """Compares both sides as wholes.
@@ -32,11 +47,12 @@ class Whole:
     Args:
         workspace: has the windows and their digests.
         run: the verification.
-        side: the target.
+        side: the target, as its rows are read.
+        stock: the target, as it is counted and cut.
         parts: what was moved of a window, and how.
         settled: told when a window has been read.
         is_target: whether a window is one of the target's own.
-        others: the target may hold rows that are not of this run.
+        others: what the target may hold beside.
         absent: columns that the target has no more.
         key: by which rows of a target without a key are told to be the same.
     """
@@ -44,10 +60,11 @@ class Whole:
     workspace: Workspace
     run: Run
     side: Side
+    stock: Stock
     parts: Callable[[Window], Awaitable[tuple[Part, ...]]]
     settled: Callable[[Window], None]
     is_target: Callable[[Window], bool]
-    others: bool
+    others: Others
     absent: Sequence[str]
     key: tuple[str, ...]
 
@@ -65,26 +82,40 @@ class Whole:
 
     async def _found(self, known: Sequence[Window]) -> tuple[list[Reject], int]:
         sums = await self.workspace.read(digests.listing, self.run.id)
-        source = sum((Digest.read(each.source_rows, each.source) for each in sums), Digest())
-        target = sum((Digest.read(each.target_rows, each.target) for each in sums), Digest())
-        if not self.side.keyed:
-            return await self._differing(known, source, target) if source != target else ([], 0)
-        if self.others:
+        source = sum((Digest.read(each.source_rows, each.source) for each in sums), NO_ROWS)
+        target = sum((Digest.read(each.target_rows, each.target) for each in sums), NO_ROWS)
+        if self.side.keyed and self.others is Others.OVER:
+            return await self._overwritten(known, [each for each in sums if not each.even])
+        if self.side.keyed:
+            return await self._extra(known, target.rows)
+        if source == target:
             return [], 0
-        extra = await asyncio.to_thread(self.side.count) - target.rows
-        if extra <= 0:
+        both = await self._uneven(known, contained=self.others is not Others.NONE)
+        found = list(self._paired(both))
+        return found[:NAMED], len(found) if both.whole else max(len(found), both.missing, both.extra)
+
+    async def _extra(self, known: Sequence[Window], found: int) -> tuple[list[Reject], int]:
+        """Rows that only the target has."""
+        if self.others is not Others.NONE or await asyncio.to_thread(self.stock.count) <= found:
             return [], 0
         only = await self._uneven(known)
-        return [_told(f"{EXTRA}: {row.place}") for row in only.target[:NAMED]], max(extra, len(only.target))
+        return [_told(f"{EXTRA}: {row.place}") for row in only.target[:NAMED]], only.extra
 
-    async def _differing(self, known: Sequence[Window], source: Digest, target: Digest) -> tuple[list[Reject], int]:
-        both = await self._uneven(known)
-        found = list(self._paired(both))
-        least = max(len(found), abs(source.rows - target.rows), 1)
-        if not found:
-            # Put back while it was looked for, or in a bucket too large to be held.
-            found = [_told(f"source has {source.rows:,} rows, target {target.rows:,}; their digests differ")]
-        return found[:NAMED], least
+    async def _overwritten(self, known: Sequence[Window], uneven_: Sequence[DigestRecord]) -> tuple[list[Reject], int]:
+        """Rows that differ from the target and were not overwritten by a later row of the source."""
+        if not uneven_:
+            return [], 0
+        numbers = {each.window for each in uneven_}
+        suspects = Suspects(self.side)
+        for window in known:
+            if window.number in numbers:
+                await asyncio.to_thread(suspects.look, window, await self.parts(window))
+                self.settled(window)
+        for window in known:
+            await asyncio.to_thread(suspects.clear, window, await self.parts(window))
+            self.settled(window)
+        left = list(suspects.left())
+        return left[:NAMED], len(left) + suspects.others
 
     def _paired(self, both: Uneven) -> Iterator[Reject]:
         """Rows of both sides with the same key are one that differs; the others are missing or too many."""
@@ -92,24 +123,24 @@ class Whole:
         paired = set()
         for row in both.source:
             key = self._key(row)
-            other = theirs.get(key) if key is not None else None
+            other = theirs.get(key) if key is not None and key not in paired else None
             if other is None:
-                yield _told(f"{MISSING}: {row.place}", row=row.row)
+                yield _told(f"{MISSING}: {row.place}", row=self.side.told(row.row))
                 continue
             paired.add(key)
             column, reason = difference(self.side.values(row.row), self.side.values(other.row))
-            yield _told(f"{row.place}, target {other.place}: {reason}", column, row.row)
+            yield _told(f"{row.place}, target {other.place}: {reason}", column, self.side.told(row.row))
         for row in both.target:
-            if self._key(row) is None or self._key(row) not in paired:
-                yield _told(f"{EXTRA}: {row.place}", row=row.row)
+            if theirs[self._key(row)] is not row or self._key(row) not in paired:
+                yield _told(f"{EXTRA}: {row.place}", row=self.side.told(row.row))
 
     def _key(self, row: Stored) -> tuple[str, ...] | None:
         values = self.side.values(row.row)
         return tuple(repr(values[name]) for name in self.key) if self.key and values.keys() >= set(self.key) else None
 
-    async def _uneven(self, known: Sequence[Window]) -> Uneven:
+    async def _uneven(self, known: Sequence[Window], *, contained: bool = False) -> Uneven:
         ours = [window for window in known if not self.is_target(window)]
-        return await uneven(lambda: self._source_rows(ours), self._target_rows)
+        return await uneven(lambda: self._source_rows(ours), self._target_rows, contained=contained)
 
     async def _source_rows(self, ours: Sequence[Window]) -> AsyncIterator[list[Stored]]:
         for window in ours:
@@ -125,7 +156,7 @@ class Whole:
         ]
 
     async def _target_rows(self) -> AsyncIterator[list[Stored]]:
-        rows = self.side.all()
+        rows = self.stock.all()
         while (some := await asyncio.to_thread(next, rows, None)) is not None:
             yield some
 
@@ -134,8 +165,8 @@ def _is_last(record: WindowRecord) -> bool:
     return record.window.lo == record.window.hi
 
 
-def _told(reason: str, column: str | None = None, row: bytes = b"") -> Reject:
-    return Reject(0, 0, column, reason, shown("row", row)[5:-1] if row.startswith(b"{") else "")
+def _told(reason: str, column: str | None = None, row: str = "") -> Reject:
+    return Reject(0, 0, column, reason, row)
 
 
 def _keep(connection: Connection, run: Run, records: Sequence[WindowRecord], found: list[Reject], count: int) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,24 +11,15 @@ from sqlalchemy import Connection
 
 from streamconsole.engines.errors import Refused, SideLost, StreamConsoleError
 from streamconsole.engines.migration.batch import NormalizerFactory, Reader
-from streamconsole.engines.migration.columns import Schema
-from streamconsole.engines.migration.locations import source_of, target_of
+from streamconsole.engines.migration.locations import source_of
 from streamconsole.engines.migration.moving import Task
 from streamconsole.engines.migration.settings import MigrationSettings, Mode
 from streamconsole.engines.migration.sources.files import reads_file
-from streamconsole.engines.migration.sources.source import Source
-from streamconsole.engines.migration.targets import sqlite_table
-from streamconsole.engines.migration.targets.files import FileTarget
-from streamconsole.engines.migration.targets.json_rows import JsonRows
-from streamconsole.engines.migration.targets.sqlite import SqliteTarget
-from streamconsole.engines.migration.targets.table_rows import TableRows
 from streamconsole.engines.migration.transforms.reader import owned
 from streamconsole.engines.migration.verifying.check import Check, CheckStored, Part
-from streamconsole.engines.migration.verifying.lines import LinesSide
-from streamconsole.engines.migration.verifying.side import Side
-from streamconsole.engines.migration.verifying.table import TableSide, columns_and_key
+from streamconsole.engines.migration.verifying.reading import ReadTarget, target_again
 from streamconsole.engines.migration.verifying.target import BothSides, VerifiedTarget
-from streamconsole.engines.migration.verifying.whole import Whole
+from streamconsole.engines.migration.verifying.whole import Others, Whole
 from streamconsole.engines.migration.work import Work, lay_out
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import EngineKind, RunState, WindowState
@@ -48,12 +37,8 @@ class _Moved:
     normalizer: NormalizerFactory
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """A target to be read again, and the columns it has lost."""
-
-    side: Side
-    absent: tuple[str, ...] = ()
+OTHERS = {Mode.APPEND: Others.BESIDE, Mode.UPSERT: Others.OVER}
+"""What the target may hold beside the rows of a run, by its mode."""
 
 
 async def create(workspace: Workspace, run_id: str, workers: int | None = None) -> Run:
@@ -66,17 +51,17 @@ async def create(workspace: Workspace, run_id: str, workers: int | None = None) 
     _refuse_unfit(run)
     settings = MigrationSettings.model_validate(run.spec)
     try:
-        target = await asyncio.to_thread(_target, settings, run)
+        target = await asyncio.to_thread(target_again, run)
         known = await workspace.read(windows.listing, run.id, [WindowState.COMPLETED])
         border = max((each.window.hi for each in known), default=0)
-        base, extent = await asyncio.to_thread(_extent, target.side)
+        base, extent = await asyncio.to_thread(_extent, target)
         changed = await asyncio.to_thread(_changed, settings, run)
     except SideLost as error:
         raise Refused(f"run {run.id} cannot be verified: {error}") from error
-    _refuse_mixed(run, settings, target.side)
     size = sum(each.window.hi - each.window.lo for each in known) + settings.from_offset
     plan: dict[str, Any] = {"verifies": run.id, "unit": run.plan["unit"], "fingerprint": {}, "changed": changed}
-    plan |= {"size": size if target.side.keyed else border + extent, "border": border, "base": base}
+    whole = None if extent is None else border + extent
+    plan |= {"size": size if target.side.keyed else whole, "border": border, "base": base}
     spec = settings.model_copy(
         update={"limit": None, "max_rejects": None, "windows": () if target.side.keyed else None}
         | ({"workers": workers} if workers is not None else {})
@@ -89,14 +74,6 @@ def _refuse_unfit(run: Run) -> None:
         raise Refused(f"run {run.id} is no migration: only what was moved can be verified")
     if run.state is not RunState.COMPLETED:
         raise Refused(f"run {run.id} is {run.state}: it can be verified once it is completed")
-
-
-def _refuse_mixed(run: Run, settings: MigrationSettings, side: Side) -> None:
-    if settings.mode in (Mode.APPEND, Mode.UPSERT) and not side.keyed:
-        raise Refused(
-            f"run {run.id} added rows to others (mode {settings.mode}), and {mask(settings.target)} has no key to "
-            "look them up by: it cannot be told which are whose"
-        )
 
 
 def _record(connection: Connection, run: Run, spec: dict[str, Any], plan: dict[str, Any]) -> Run:
@@ -115,9 +92,9 @@ async def work(workspace: Workspace, run: Run, owner: str, stderr: Path) -> Work
     verified = await workspace.read(runs.get, run.plan["verifies"])
     settings = MigrationSettings.model_validate(run.spec)
     source = owned(source_of(settings), owner, stderr)
-    target = await asyncio.to_thread(_target, settings, verified)
-    moved = await asyncio.to_thread(_moved, verified, source)
-    both = BothSides(source, target.side, run.plan["border"], run.plan["base"])
+    target = await asyncio.to_thread(target_again, verified)
+    moved = _Moved(verified.id, source.reader, target.normalizer)
+    both = BothSides(source, target.stock, run.plan["border"], run.plan["base"])
     is_target = _nothing if target.side.keyed else both.is_target
 
     async def parts(window: Window) -> tuple[Part, ...]:
@@ -128,18 +105,21 @@ async def work(workspace: Workspace, run: Run, owner: str, stderr: Path) -> Work
         if reads_file(source):
             source.file.clear(window)
 
+    overwriting = settings.mode is Mode.UPSERT
+
     async def task(window: Window, attempt: int) -> Task:
         if is_target(window):
+            await both.lay_out(window)
             return CheckStored(window, both.own(window), target.side, attempt)
-        return Check(window, await parts(window), target.side, attempt)
+        return Check(window, await parts(window), target.side, attempt, overwriting)
 
-    others = settings.mode in (Mode.APPEND, Mode.UPSERT)
+    others = OTHERS.get(settings.mode, Others.NONE)
     key = tuple(verified.plan.get("key", ()))
-    whole = Whole(workspace, run, target.side, parts, settled, is_target, others, target.absent, key)
+    whole = Whole(workspace, run, target.side, target.stock, parts, settled, is_target, others, target.absent, key)
     return Work(
         settings,
         source if target.side.keyed else both,
-        VerifiedTarget(workspace, run.id, whole.conclude),
+        VerifiedTarget(workspace, run.id, whole.conclude, target.stock),
         task,
         owner,
         tolerant=True,
@@ -156,51 +136,12 @@ def _parts(connection: Connection, moved: _Moved, window: Window) -> tuple[Part,
     return (Part(moved.reader, moved.normalizer, without),)
 
 
-def _moved(run: Run, source: Source) -> _Moved:
-    target = target_of(MigrationSettings.model_validate(run.spec))
-    normalizer: NormalizerFactory = JsonRows()
-    if isinstance(target, SqliteTarget):
-        schema = _schema(target, run)
-        normalizer = TableRows(schema, len(schema.columns))
-    return _Moved(run.id, source.reader, normalizer)
-
-
-def _target(settings: MigrationSettings, run: Run) -> _Target:
-    target = target_of(settings)
-    if isinstance(target, FileTarget) and target.is_plain_lines:
-        if not target.path.exists():
-            raise SideLost("target", f"{target.path} does not exist any more")
-        return _Target(LinesSide(target.path))
-    if not isinstance(target, SqliteTarget):
-        raise Refused(
-            f"target {mask(settings.target)}: what can be read again to be verified is a table of sqlite:///file.db "
-            "and a file of JSON lines that is not compressed"
-        )
-    present, key = columns_and_key(target.path, target.name)
-    known = {name.casefold() for name in present}
-    names = sorted(column.name for column in _schema(target, run).columns)
-    there = tuple(name for name in names if name.casefold() in known)
-    firm = {name.casefold() for name in there} >= {name.casefold() for name in key}
-    of = {name.casefold(): name for name in there}
-    keyed = tuple(of[name.casefold()] for name in key) if firm else ()
-    return _Target(TableSide(target.path, target.name, there, keyed), tuple(set(names) - set(there)))
-
-
-def _schema(target: SqliteTarget, run: Run) -> Schema:
-    """The table's columns as the run left them: from the ledger in the target, else as they were planned."""
-    found = None
-    try:
-        with closing(sqlite3.connect(f"file:{target.path}?mode=ro", uri=True)) as connection:
-            found = connection.execute("SELECT schema FROM _streamconsole_runs WHERE run = ?", (run.id,)).fetchone()
-    except sqlite3.Error:
-        # The ledger was removed: what was planned is what is left to go by.
-        found = None
-    return sqlite_table.load(found[0]) if found else sqlite_table.from_json(run.plan["schema"])
-
-
-def _extent(side: Side) -> tuple[int, int]:
+def _extent(target: ReadTarget) -> tuple[int, int | None]:
     """Where the target's own offsets begin, and how far they go; nothing where rows are looked up by key."""
-    return (0, 0) if side.keyed else side.extent()
+    try:
+        return (0, 0) if target.side.keyed else target.stock.extent()
+    finally:
+        target.stock.close()
 
 
 def _changed(settings: MigrationSettings, run: Run) -> str | None:
