@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamconsole import exit_codes
 from streamconsole.engines.errors import Refused
@@ -18,8 +18,10 @@ from streamconsole.engines.workspace.chunks import TransferTotals
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.windows import Totals
 from streamconsole.engines.workspace.workspace import DEFAULT_NAME
-from streamconsole.queue_work import QueueSummary
 from streamconsole.wording import counted
+
+if TYPE_CHECKING:
+    from streamconsole.queue_work import QueueSummary
 
 
 @dataclass(frozen=True, slots=True)

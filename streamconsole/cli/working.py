@@ -6,7 +6,7 @@ import asyncio
 import os
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamconsole import headless
 from streamconsole.cli.options import Common
@@ -22,12 +22,13 @@ from streamconsole.engines.workspace import runs
 from streamconsole.engines.workspace.events import KEEP_EVENTS
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.headless import Work
-from streamconsole.queue_book import NamedQueue, set_up
-from streamconsole.queue_work import QueueWorkers
 from streamconsole.reporting import Reporter, reporter_for
 from streamconsole.runbook import ConsoleSettings
 from streamconsole.session import Session, open_session
 from streamconsole.summary import Summary, notes_on
+
+if TYPE_CHECKING:
+    from streamconsole.queue_book import NamedQueue
 
 Migrations = tuple[tuple[str | None, MigrationSettings], ...]
 """Names (None for one made up) and settings."""
@@ -134,6 +135,10 @@ async def empty_queues(
     session: Session, queues: tuple[NamedQueue, ...], reporter: Reporter, summary: Summary, console: ConsoleSettings
 ) -> None:
     """Do the jobs of queues until there are none left."""
+    # An engine of its own, that others need not wait for.
+    from streamconsole.queue_book import set_up
+    from streamconsole.queue_work import QueueWorkers
+
     await set_up(session.workspace, queues)
     workers = QueueWorkers(
         session.workspace, session.bus, reporter.say, within=console.drain_timeout, on_hangup=console.on_hangup
