@@ -374,7 +374,7 @@ def test_a_locked_source_may_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = database(tmp_path / "in.db", "CREATE TABLE t (id INTEGER PRIMARY KEY)", rows=[(1,)])
     found = source(path)
     (window,) = windows_of(found)
-    monkeypatch.setattr("streamconsole.engines.migration.sources.databases.BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("streamconsole.engines.migration.sources.sqlite_fetch.BUSY_TIMEOUT_S", 0.01)
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(OSError, match="locked"):

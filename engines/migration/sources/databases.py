@@ -6,9 +6,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
@@ -16,14 +15,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from sqlalchemy.pool import NullPool
 
 from streamconsole.engines.errors import Refused, SideLost
+from streamconsole.engines.migration.sources.sqlite_fetch import BUSY, opened, refuse_another_file
 from streamconsole.engines.secrets import mask
-
-BUSY_TIMEOUT_S = 10.0
 
 DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient", "pymssql": "pymssql", "oracledb": "oracledb"}
 """Modules whose package has another name."""
-
-BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +49,8 @@ class Database:
             SQLAlchemyError, ModuleNotFoundError: as they come; see `refusing` and `losing`.
             SideLost: the file is gone, or another one is in its place.
         """
-        if self.path is not None and self.inode:
-            self._refuse_another_file(self.path)
+        if self.path is not None:
+            refuse_another_file(self.path, self.inode, self.side)
         with _engine(self.url, self.path).connect() as connection:
             yield connection
 
@@ -91,14 +87,6 @@ class Database:
         except SQLAlchemyError as error:
             raise SideLost(self.side, f"{self} cannot be used any more ({told(error)})") from error
 
-    def _refuse_another_file(self, path: Path) -> None:
-        try:
-            same = path.stat().st_ino == self.inode
-        except OSError:
-            same = False
-        if not same:
-            raise SideLost(self.side, f"{path} was removed or replaced while it was read")
-
 
 @lru_cache(maxsize=64)
 def _engine(url: str, path: Path | None) -> Engine:
@@ -109,15 +97,8 @@ def _engine(url: str, path: Path | None) -> Engine:
             raise ArgumentError(f"the driver {engine.dialect.driver} is asynchronous: name one that is not")
         return engine
 
-    def opened() -> sqlite3.Connection:
-        # Never made when it is not there; rolls back what a crash left unfinished, as any reader must.
-        uri = f"file:{quote(str(path))}?mode=rw"
-        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
-        connection.execute("PRAGMA query_only = ON")
-        return connection
-
     # Opened per window: that is cheap, and nothing stays open behind a run.
-    return create_engine("sqlite://", creator=opened, poolclass=NullPool)
+    return create_engine("sqlite://", creator=partial(opened, path), poolclass=NullPool)
 
 
 def told(error: SQLAlchemyError) -> str:

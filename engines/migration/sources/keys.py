@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, and_, or_, true
 
 from streamconsole.engines.errors import Refused
+from streamconsole.engines.units import Window
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
 
 Key = tuple[Any, ...]
 
@@ -51,6 +54,9 @@ class KeyRange:
 
     def condition(self, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
         """What its rows have in common, in the order that the database itself gives the columns."""
+        # Here, so that a process that reads SQLite alone starts without it.
+        from sqlalchemy import and_, true
+
         parts: list[ColumnElement[bool]] = []
         if self.after is not None:
             parts.append(_beyond(columns, self.after, strict=True))
@@ -63,6 +69,11 @@ class KeyRange:
     def behind(self) -> KeyRange:
         """All that comes after it."""
         return replace(KeyRange(), after=self.upto)
+
+
+def of_window(window: Window, width: int, where: str) -> KeyRange:
+    """The range of a window's rows; of all rows when it has no bounds."""
+    return load(window.bounds, width, where) if window.bounds is not None else KeyRange()
 
 
 def load(text: str, width: int, where: str) -> KeyRange:
@@ -95,6 +106,8 @@ def _beyond(columns: Sequence[ColumnElement[Any]], key: Key, *, strict: bool) ->
     if len(columns) == 1:
         compare = operator.gt if strict else operator.ge
         return cast("ColumnElement[bool]", compare(column, value))
+    from sqlalchemy import and_, or_
+
     # The first part lets the database seek in its index.
     return and_(column >= value, or_(column > value, _beyond(columns[1:], key[1:], strict=strict)))
 
@@ -103,6 +116,8 @@ def _up_to(columns: Sequence[ColumnElement[Any]], key: Key) -> ColumnElement[boo
     column, value = columns[0], key[0]
     if len(columns) == 1:
         return cast("ColumnElement[bool]", column <= value)
+    from sqlalchemy import and_, or_
+
     return and_(column <= value, or_(column < value, _up_to(columns[1:], key[1:])))
 
 

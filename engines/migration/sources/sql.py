@@ -16,8 +16,10 @@ from streamconsole.engines.migration.sources.databases import Database
 from streamconsole.engines.migration.sources.keys import Key, KeyRange
 from streamconsole.engines.migration.sources.source import SourceFacts
 from streamconsole.engines.migration.sources.sql_extras import extras_of
-from streamconsole.engines.migration.sources.sql_reader import SqlReader
+from streamconsole.engines.migration.sources.sql_fetch import SqlFetch, table_of
 from streamconsole.engines.migration.sources.sql_shape import SqlShape
+from streamconsole.engines.migration.sources.sqlite_fetch import SqliteFetch
+from streamconsole.engines.migration.sources.table_reader import Fetch, TableReader
 from streamconsole.engines.units import Window
 
 SAMPLE_FIRST = 10
@@ -90,9 +92,14 @@ class SqlSource:
         return replace(found, key=self._key) if not found.key and known.issuperset(self._key) else found
 
     @cached_property
-    def reader(self) -> SqlReader:
+    def reader(self) -> TableReader:
         """Reads its windows, here or in another process."""
-        return SqlReader(self.database, self.shape)
+        shape, database = self.shape, self.database
+        names = tuple(column.name for column in shape.columns)
+        fetch: Fetch = SqlFetch(database, shape)
+        if database.path is not None:
+            fetch = SqliteFetch(database.path, database.inode, shape.schema, shape.name, names, shape.key)
+        return TableReader(fetch, names, tuple(column.carried for column in shape.columns))
 
     def inspect(self) -> SourceFacts:
         """Look at the table: its columns and key, how many rows, and some of them."""
@@ -103,7 +110,7 @@ class SqlSource:
                 "so there is no key to begin at"
             )
         with self.database.refusing(), self.database.connect() as connection:
-            size = connection.execute(sa.select(sa.func.count()).select_from(self.reader.table())).scalar_one()
+            size = connection.execute(sa.select(sa.func.count()).select_from(table_of(self.shape))).scalar_one()
             extras, lost = extras_of(connection, shape)
         if not shape.key:
             self._refuse_large_stream(size)
@@ -203,7 +210,7 @@ class SqlSource:
         return rows, found
 
     def _bytes_in(self, connection: sa.Connection, asked: KeyRange) -> int:
-        table = self.reader.table()
+        table = table_of(self.shape)
         key = [table.c[name] for name in self.shape.key]
         large = [table.c[each.name] for each in self.shape.columns if each.type in LARGE]
         sizes = [sa.func.coalesce(sa.func.sum(sa.func.length(column)), 0) for column in large]
@@ -211,13 +218,13 @@ class SqlSource:
 
     def _keys_at(self, connection: sa.Connection, left: KeyRange, rows: int) -> list[Key]:
         """The last key of a window of so many rows and the one after it; fewer when there are fewer rows."""
-        table = self.reader.table()
+        table = table_of(self.shape)
         key = [table.c[name] for name in self.shape.key]
         statement = sa.select(*key).where(left.condition(key)).order_by(*key).offset(rows - 1).limit(2)
         return [tuple(row) for row in connection.execute(statement)]
 
     def _count(self, connection: sa.Connection, left: KeyRange, most: int | None) -> int:
-        table = self.reader.table()
+        table = table_of(self.shape)
         key = [table.c[name] for name in self.shape.key]
         some = sa.select(sa.literal(1)).select_from(table).where(left.condition(key)).limit(most)
         return int(connection.execute(sa.select(sa.func.count()).select_from(some.subquery())).scalar_one())
@@ -260,7 +267,7 @@ class SqlSource:
         return [row for _, row in self.reader.rows(window, lambda *_: None)]
 
     def _spread(self) -> list[int]:
-        table = self.reader.table()
+        table = table_of(self.shape)
         key = table.c[self.shape.key[0]]
         with self.database.connect() as connection:
             # Each by itself is a seek; both at once would be a scan.

@@ -20,7 +20,8 @@ from streamconsole.engines import faults
 from streamconsole.engines.errors import StaleEpoch
 from streamconsole.engines.migration.batch import Batch, NormalizerFactory, Reader, describe
 from streamconsole.engines.migration.columns import Schema
-from streamconsole.engines.migration.sources.databases import BUSY_TIMEOUT_S, Database
+from streamconsole.engines.migration.sources.databases import Database
+from streamconsole.engines.migration.sources.sqlite_fetch import BUSY_TIMEOUT_S
 from streamconsole.engines.migration.targets import sql_table
 from streamconsole.engines.migration.targets.sqlite_window import refuse_another_file
 from streamconsole.engines.migration.targets.table_rows import TableRows
