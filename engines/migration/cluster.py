@@ -192,11 +192,14 @@ class _Child:
         """Give the child what it asks for, until it answers."""
         message = pipe.recv()
         with ExitStack() as until_answered:
-            if isinstance(message, _Turn) and isinstance(task, Move):
-                pipe.send(_outcome(until_answered.enter_context, parent.turn(task)))
-                message = pipe.recv()
-            while isinstance(message, _Keep):
-                pipe.send(_outcome(parent.keep_rejects, task, message.rejects))
+            while isinstance(message, _Turn | _Keep):
+                if isinstance(message, _Keep):
+                    pipe.send(_outcome(parent.keep_rejects, task, message.rejects))
+                else:
+                    assert isinstance(task, Move)
+                    # It may have tried one way in a turn of its own.
+                    until_answered.close()
+                    pipe.send(_outcome(until_answered.enter_context, parent.turn(task)))
                 message = pipe.recv()
         return message  # type: ignore[no-any-return]
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from streamconsole.engines.migration.batch import DecodeTask, Reader, decode
 from streamconsole.engines.migration.columns import ColumnType
-from streamconsole.engines.migration.targets.target import WindowWriter, Written
+from streamconsole.engines.migration.targets.target import CopyingWriter, WindowWriter, Written
 from streamconsole.engines.units import Reject, Window
 
 
@@ -54,12 +54,17 @@ class Move:
     attempt: int = 1
 
     def do(self, parent: Parent) -> Written | Needs:
-        """Read, fit and write it."""
+        """Have it copied, or read, fit and write it."""
+        keep, turn = partial(_keep, self, parent), partial(parent.turn, self)
+        if isinstance(self.writer, CopyingWriter) and self.writer.copies(self.reader):
+            copied = self.writer.copy(self.window, self.reader, turn, keep)
+            if copied is not None:
+                return copied
         batch = decode(DecodeTask(self.reader, self.writer.normalizer, self.window))
         if batch.needs:
             return Needs(batch.needs)
-        with parent.turn(self):
-            return self.writer.write(self.window, batch, self.reader, partial(_keep, self, parent))
+        with turn():
+            return self.writer.write(self.window, batch, self.reader, keep)
 
 
 @dataclass(frozen=True, slots=True)

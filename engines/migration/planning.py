@@ -49,7 +49,7 @@ def plan(settings: MigrationSettings, name: str | None = None) -> Plan:
     facts = source.inspect()
     if facts.size != 0:
         _refuse_empty_ranges(settings, source)
-    needs = _needs(facts) | types_of_columns(settings.columns)
+    needs = needs_of(facts) | types_of_columns(settings.columns)
     key = _key(settings, facts, needs)
     if isinstance(target, Carrying):
         target.carry(facts.extras.renamed({key: key for key in needs}))
@@ -69,7 +69,7 @@ def _row_bytes(facts: SourceFacts) -> int:
     return max(1, sum(map(bytes_of, facts.sample)) // len(facts.sample))
 
 
-def _needs(facts: SourceFacts) -> dict[str, ColumnType]:
+def needs_of(facts: SourceFacts) -> dict[str, ColumnType]:
     """The type each key needs: what is declared and what the sample shows; where they clash, the sample is right."""
     needs = dict(facts.columns)
     for key, kind in infer(facts.sample).items():

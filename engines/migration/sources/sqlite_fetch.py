@@ -49,7 +49,7 @@ class SqliteFetch:
     def read(self, window: Window, *, exactly: bool) -> Iterator[list[tuple[Any, ...]]]:
         """The rows of a range; text that is not UTF-8 is told apart only where each value is looked at."""
         refuse_another_file(self.path, self.inode)
-        statement, values = self.select(window, ", ".join(map(quote, self.names)), self.schema)
+        statement, values = self.select(window, ", ".join(map(quote, self.names)), self.schema, ordered=True)
         with losing(self.path, exactly=exactly), closing(opened(self.path)) as connection:
             if exactly:
                 connection.text_factory = _text_or_bad
@@ -57,19 +57,22 @@ class SqliteFetch:
             while some := cursor.fetchmany(ROWS_AT_ONCE):
                 yield some
 
-    def select(self, window: Window, columns: str, schema: str | None) -> tuple[str, list[Any]]:
+    def select(
+        self, window: Window, columns: str, schema: str | None, *, ordered: bool = False
+    ) -> tuple[str, list[Any]]:
         """The statement that finds a window's rows, and its values.
 
         Args:
             window: which.
             columns: what is asked of each row, as SQL.
             schema: the name under which the file is attached; None for the main one.
+            ordered: in the order of the keys; else in whatever order, which lets SQLite do more at once.
         """
         asked = keys.of_window(window, len(self.key), str(self.path))
         where, values = _condition(self.key, asked)
         place = f"{quote(schema)}." if schema else ""
         statement = f"SELECT {columns} FROM {place}{quote(self.table)}{where}"
-        if self.key:
+        if self.key and (ordered or asked.most is not None):
             statement += f" ORDER BY {', '.join(map(quote, self.key))}"
         if asked.most is not None:
             statement += " LIMIT ?"

@@ -91,7 +91,7 @@ def insert(
         replacing: a row whose key is there already takes the place of that one.
     """
     width = len(schema.columns)
-    end = _on_conflict(schema) if replacing else ""
+    end = on_conflict(schema) if replacing else ""
     connection.execute("SAVEPOINT rows")
     refused: dict[int, tuple[str | None, str]] = {}
     try:
@@ -208,7 +208,8 @@ def _insert_statement(name: str, schema: Schema, rows: int) -> str:
     return f"INSERT INTO {quote(name)} ({columns}) VALUES {', '.join([marks] * rows)}"
 
 
-def _on_conflict(schema: Schema) -> str:
+def on_conflict(schema: Schema) -> str:
+    """What makes a row whose key is there already take the place of that one."""
     names = {column.key: quote(column.name) for column in schema.columns}
     key = ", ".join(names[each] for each in schema.primary_key)
     others = [name for each, name in names.items() if each not in schema.primary_key]

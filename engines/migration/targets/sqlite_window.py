@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
+from typing import Final
+from urllib.parse import quote
 
 from streamconsole.engines import faults
 from streamconsole.engines.errors import SideLost, StaleEpoch
 from streamconsole.engines.migration.batch import Batch, NormalizerFactory, Reader, describe
 from streamconsole.engines.migration.columns import Schema
+from streamconsole.engines.migration.targets import sqlite_copy
 from streamconsole.engines.migration.targets import sqlite_table as table
 from streamconsole.engines.migration.targets.table_rows import TableRows
-from streamconsole.engines.migration.targets.target import KeepRejects, Written
+from streamconsole.engines.migration.targets.target import KeepRejects, Turn, Written
 from streamconsole.engines.units import Window
 
 CHECKPOINT_PAGES = 4_000
@@ -33,6 +37,12 @@ UNUSABLE = frozenset(
     }
 )
 """Codes by which SQLite says that the file is lost to us."""
+
+MOST_UNSUITED = 3
+"""Windows of a run that SQLite could not copy, before no more are tried: each try costs a look at its rows."""
+
+_unsuited: Final[Counter[str]] = Counter()
+"""Such windows of each run, in this process."""
 
 _kept: dict[tuple[Path, int, str], sqlite3.Connection] = {}
 """This process's connections to the files it writes windows into, by path, inode and run."""
@@ -67,13 +77,40 @@ class SqliteWindows:
 
     def write(self, window: Window, batch: Batch, reader: Reader, keep_rejects: KeepRejects) -> Written:
         """Claim, write, commit."""
-        with losing(self.path):
-            refuse_another_file(self.path, self.inode)
-            connection = self._connection()
-            with transaction(connection):
-                written = self._write(connection, window, batch, reader, keep_rejects)
-        faults.reach("window.after_commit", window.number)
-        return written
+
+        def fill(connection: sqlite3.Connection) -> Written:
+            refused = table.insert(connection, self.table, self.schema, batch.payload, replacing=self.replacing)
+            rejects = batch.rejects + describe(
+                reader, window, [(batch.indexes[n], column, why) for n, (column, why) in refused.items()]
+            )
+            keep_rejects(rejects)
+            return Written(batch.rows_read, len(batch.indexes) - len(refused), len(rejects))
+
+        return self._commit(window, self._connection(), fill)
+
+    def copies(self, reader: Reader) -> bool:
+        """Whether SQLite may copy the rows of this reader."""
+        suits = sqlite_copy.fetch_of(reader, self.path, self.schema) is not None
+        return suits and _unsuited[self.run] < MOST_UNSUITED
+
+    def copy(self, window: Window, reader: Reader, turn: Turn, keep_rejects: KeepRejects) -> Written | None:
+        """Have the rows copied; None, and nothing done, when one of them must be looked at."""
+        fetch = sqlite_copy.fetch_of(reader, self.path, self.schema)
+        assert fetch is not None
+        try:
+            with sqlite_copy.suited(fetch, window, self.schema) as suited, turn():
+
+                def fill(connection: sqlite3.Connection) -> Written:
+                    keep_rejects([])
+                    suited.copy(connection, self.table, replacing=self.replacing)
+                    return Written(suited.rows, suited.rows, 0)
+
+                connection = self._connection()
+                sqlite_copy.attach(connection, fetch.path)
+                return self._commit(window, connection, fill)
+        except sqlite_copy.Unsuited:
+            _unsuited[self.run] += 1
+            return None
 
     def let_go(self) -> None:
         """Close this process's connection, if there is one."""
@@ -88,8 +125,18 @@ class SqliteWindows:
             _kept[place] = connect_for_windows(self.path)
         return _kept[place]
 
+    def _commit(
+        self, window: Window, connection: sqlite3.Connection, fill: Callable[[sqlite3.Connection], Written]
+    ) -> Written:
+        with losing(self.path):
+            refuse_another_file(self.path, self.inode)
+            with transaction(connection):
+                written = self._write(connection, window, fill)
+        faults.reach("window.after_commit", window.number)
+        return written
+
     def _write(
-        self, connection: sqlite3.Connection, window: Window, batch: Batch, reader: Reader, keep_rejects: KeepRejects
+        self, connection: sqlite3.Connection, window: Window, fill: Callable[[sqlite3.Connection], Written]
     ) -> Written:
         check_epoch(connection, self.run, self.epoch)
         faults.reach("window.before_claim", window.number)
@@ -97,13 +144,8 @@ class SqliteWindows:
         if done is not None:
             return done
         faults.reach("window.after_claim", window.number)
-        refused = table.insert(connection, self.table, self.schema, batch.payload, replacing=self.replacing)
+        written = fill(connection)
         faults.reach("window.after_write", window.number)
-        rejects = batch.rejects + describe(
-            reader, window, [(batch.indexes[n], column, why) for n, (column, why) in refused.items()]
-        )
-        keep_rejects(rejects)
-        written = Written(batch.rows_read, len(batch.indexes) - len(refused), len(rejects))
         connection.execute(
             "UPDATE _streamconsole_windows SET rows_read = ?, rows_written = ?, rejects = ? WHERE run = ? AND lo = ?",
             (written.rows_read, written.rows_written, written.rejects, self.run, window.lo),
@@ -130,7 +172,9 @@ class SqliteWindows:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection whose transactions are begun and ended by hand."""
-    return sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    # By its URI, so that another file can be attached for reading alone.
+    uri = f"file:{quote(str(path))}"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
 
 
 def connect_for_windows(path: Path) -> sqlite3.Connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from streamconsole.engines.migration.batch import Batch, NormalizerFactory, Reader
 from streamconsole.engines.migration.columns import ColumnType
@@ -44,6 +44,10 @@ KeepRejects = Callable[[Sequence[Reject]], None]
 """Called, in a thread, with a window's rejects before the window commits."""
 
 
+Turn = Callable[[], AbstractContextManager[None]]
+"""The target for one window, for as long as the block runs."""
+
+
 class WindowWriter(Protocol):
     """Writes windows into a target as it was when this was made; small and picklable.
 
@@ -61,6 +65,22 @@ class WindowWriter(Protocol):
         Raises:
             SideLost: the target is gone or full.
             StaleEpoch: a newer owner has taken over; nothing was written.
+        """
+        ...
+
+
+@runtime_checkable
+class CopyingWriter(WindowWriter, Protocol):
+    """A writer whose database can copy rows itself, where nothing has to be done about any of them."""
+
+    def copies(self, reader: Reader) -> bool:
+        """Whether it may copy what this reader reads."""
+        ...
+
+    def copy(self, window: Window, reader: Reader, turn: Turn, keep_rejects: KeepRejects) -> Written | None:
+        """In its turn claim the window, copy its rows and write the ledger row, all or nothing (blocking).
+
+        None, and nothing is done, when one of its rows must be looked at. Errors as of `write`.
         """
         ...
 
