@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from streamconsole.chain import Chain, Place, held_back, spread
 from streamconsole.engines.bus import Bus
 from streamconsole.engines.errors import StreamConsoleError
 from streamconsole.engines.supervisor import Ended
@@ -26,11 +27,13 @@ class Work:
         run: its id.
         retry_failed: do its failed windows again, too.
         done: it has come to its end already: it only counts in the summary.
+        place: among the migrations of a runbook.
     """
 
     run: str
     retry_failed: bool = False
     done: bool = False
+    place: Place | None = None
 
 
 class Stopper:
@@ -101,15 +104,25 @@ async def work(session: Session, todo: Sequence[Work], reporter: Reporter, *, wi
     """
     stopper = Stopper(session, within, on_hangup, reporter.say)
     ended: list[Ended] = []
+    held: dict[str, str] = {}
+    begun, left = list[Work](), list(todo)
     async with stopper.listening(), reporting(session, reporter):
-        for each in todo:
-            if stopper.stopping:
-                break
+        while left and not stopper.stopping:
+            each = left.pop(0)
+            begun.append(each)
             if each.done:
                 reporter.say(f"{each.run}: done already, left as it is")
                 continue
-            ended.append(await _one(session, each, stopper))
-    summary = Summary(await summarise(session.workspace, [each.run for each in todo], ended))
+            reason = await held_back(session.workspace, each.place, chain_of(begun))
+            if reason is not None:
+                held[each.run] = f"not begun, it {reason}"
+                reporter.say(f"{each.run}: {held[each.run]}")
+            elif each.place is not None and each.place.whole:
+                left[:0] = await _spread(session, begun, ended)
+            else:
+                ended.append(await _one(session, each, stopper))
+    todo = [*begun, *left]
+    summary = Summary(await summarise(session.workspace, [each.run for each in todo], ended, held))
     summary.stopped_by = stopper.signal
     return summary
 
@@ -143,6 +156,24 @@ async def reporting_bus(bus: Bus, reporter: Reporter, *, listen: bool = True) ->
     finally:
         bus.remove(journal)
         passing.cancel()
+
+
+def chain_of(todo: Sequence[Work]) -> Chain:
+    """The runs of a runbook's migrations, with their places."""
+    return [(each.run, each.place) for each in todo if each.place is not None]
+
+
+async def _spread(session: Session, begun: list[Work], ended: list[Ended]) -> list[Work]:
+    """The tables in the place of the last one begun, which stands for them."""
+    standing = begun[-1]
+    assert standing.place is not None
+    try:
+        tables = await spread(session.workspace, session.migration, standing.run, standing.place)
+    except StreamConsoleError as error:
+        ended.append(Ended(standing.run, None, error))
+        return []
+    begun.pop()
+    return [Work(run_id, place=place) for run_id, place in tables]
 
 
 async def _one(session: Session, each: Work, stopper: Stopper) -> Ended:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from streamconsole.chain import WrongOrder, in_order, order_of
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.locations import absolute
 from streamconsole.engines.migration.settings import MigrationSettings
@@ -72,13 +73,14 @@ class WorkspaceSettings(BaseModel):
 
 
 class NamedMigration(MigrationSettings):
-    """A migration of a runbook."""
+    """A migration of a runbook, and what must be done before it."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
+    after: tuple[str, ...] = ()
 
     def settings(self) -> MigrationSettings:
-        """What it is asked to do, without its name."""
-        return MigrationSettings.model_validate(self.model_dump(exclude={"name"}))
+        """What it is asked to do, without its name and its place."""
+        return MigrationSettings.model_validate(self.model_dump(exclude={"name", "after"}))
 
 
 class NamedTransfer(TransferSettings):
@@ -115,7 +117,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Runbook:
     except ValidationError as error:
         raise Refused(_explain(path, error)) from None
     _refuse_equal_names(path, runbook)
-    return _resolved(runbook, path.absolute().parent)
+    return _resolved(_ordered(path, runbook), path.absolute().parent)
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -207,6 +209,15 @@ def _refuse_equal_names(path: Path, runbook: Runbook) -> None:
         for number, name in enumerate(names):
             if name in names[:number]:
                 raise Refused(f"runbook {path}: {table}[{number}].name: {name!r} stands twice")
+
+
+def _ordered(path: Path, runbook: Runbook) -> Runbook:
+    """With each migration behind what it waits for."""
+    try:
+        migrations = in_order(runbook.migration, order_of(runbook.migration))
+    except WrongOrder as error:
+        raise Refused(f"runbook {path}: {error}") from None
+    return runbook.model_copy(update={"migration": migrations})
 
 
 def _resolved(runbook: Runbook, folder: Path) -> Runbook:

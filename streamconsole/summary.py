@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ class RunSummary:
         ended: how work on it ended in this process, if it did any.
         where: ` --workspace …` for commands that are suggested; empty for the default place.
         transfer: sums over its files and chunks, when it is a transfer.
+        held: why it was not begun, when what it waits for is not done.
     """
 
     run: Run
@@ -41,6 +42,7 @@ class RunSummary:
     ended: Ended | None = None
     where: str = ""
     transfer: TransferTotals | None = None
+    held: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -68,7 +70,7 @@ class RunSummary:
             "engine": self.run.engine,
             "name": self.run.name,
             "status": self.run.state,
-            "reason": mask(str(error)) if error else self.run.reason,
+            "reason": mask(str(error)) if error else self.held or self.run.reason,
             "units": {
                 "completed": totals.completed,
                 "failed": totals.failed,
@@ -104,6 +106,8 @@ class RunSummary:
     def sentence(self) -> str:
         """One line for the operator."""
         totals, run = self.totals, self.run
+        if self.held is not None:
+            return f"{run.id} {run.state}: {self.held}"
         if self.verifies and run.state is RunState.COMPLETED:
             return f"{run.id}: {self._verdict()}"
         moved = f"{counted(totals.rows_written, 'row')} in {counted(totals.completed, 'window')}"
@@ -215,7 +219,9 @@ def _where(workspace: Path) -> str:
     return "" if workspace == Path(DEFAULT_NAME).absolute() else f" --workspace {shlex.quote(str(workspace))}"
 
 
-async def summarise(workspace: Workspace, run_ids: Sequence[str], ended: Sequence[Ended] = ()) -> list[RunSummary]:
+async def summarise(
+    workspace: Workspace, run_ids: Sequence[str], ended: Sequence[Ended] = (), held: Mapping[str, str] | None = None
+) -> list[RunSummary]:
     """What the workspace says about some runs, with how they ended here."""
     by_run = {each.run: each for each in ended}
     totals = await workspace.read(windows.totals, list(run_ids))
@@ -226,5 +232,5 @@ async def summarise(workspace: Workspace, run_ids: Sequence[str], ended: Sequenc
         run = await workspace.read(runs.get, run_id)
         transfer = carried[run_id] if run.engine is EngineKind.TRANSFER else None
         units = totals[run_id] if transfer is None else _as_units(transfer)
-        found.append(RunSummary(run, units, by_run.get(run_id), where, transfer))
+        found.append(RunSummary(run, units, by_run.get(run_id), where, transfer, (held or {}).get(run_id)))
     return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 from streamconsole.engines.bus import Bus
 from streamconsole.engines.control import Command, Leftover, Outcome, Snapshot
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.locations import target_of
-from streamconsole.engines.migration.planning import Plan
+from streamconsole.engines.migration.planning import LATER, Plan, plan
 from streamconsole.engines.migration.run import MigrationRun
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.targets.sql import SqlTarget
@@ -39,7 +42,8 @@ class MigrationEngine:
         Raises:
             Refused: the target is the workspace.
         """
-        self._refuse_workspace(plan)
+        if plan.settings.tables is None:
+            self._refuse_workspace(plan)
         spec = plan.settings.model_dump(mode="json")
         return await self._workspace.write(runs.create, self.kind, plan.name, spec, plan.data)
 
@@ -69,12 +73,27 @@ class MigrationEngine:
 
     async def start(self, run: Run, *, retry_failed: bool) -> RunState:
         """Work on a claimed run until it ends, is drained, or loses a side."""
+        if LATER in run.plan:
+            run = await self._planned(run)
         work = await self._work_of(run)
         live = self._live[run.id] = MigrationRun(self._workspace, self._bus, run, work)
         try:
             return await live.execute(retry_failed=retry_failed)
         finally:
             del self._live[run.id]
+
+    async def _planned(self, run: Run) -> Run:
+        """A run that could not be planned when it was recorded, with its plan."""
+        settings = MigrationSettings.model_validate(run.spec)
+        if settings.tables is not None:
+            raise Refused(
+                f"run {run.id} stands for the tables of a database: its runbook begins with them when what it "
+                "waits for is done"
+            )
+        found = await asyncio.to_thread(plan, settings, run.name)
+        data = {name: value for name, value in run.plan.items() if name != LATER} | found.data
+        await self._workspace.write(runs.save_plan, run, data)
+        return replace(run, plan=data)
 
     async def obey(self, command: Command) -> Outcome:
         """Do what a command says to a run that is being worked on."""

@@ -37,6 +37,15 @@ class Plan:
     data: dict[str, Any]
 
 
+LATER = "later"
+"""In the data of a plan: nothing is found out yet, it is planned when it begins."""
+
+
+def plan_later(settings: MigrationSettings, name: str) -> Plan:
+    """A plan for what cannot be looked at yet: what it reads or fills is made before it begins."""
+    return Plan(name, settings, (), {LATER: True})
+
+
 def plan(settings: MigrationSettings, name: str | None = None) -> Plan:
     """Look at both sides and work out what will be done. Blocking; writes nothing.
 

@@ -32,12 +32,25 @@ def expand(settings: MigrationSettings, name: str | None = None) -> list[tuple[s
         Refused: a side is no database, or a table does not exist.
     """
     assert settings.tables is not None
+    check_sides(settings)
+    return _expand_in_order(settings, name)
+
+
+def check_sides(settings: MigrationSettings) -> None:
+    """Look at the addresses alone.
+
+    Raises:
+        Refused: a side is no database.
+    """
     for side, url in (("source", settings.source), ("target", settings.target)):
         location, _, table = url.partition("#")
         if table:
             raise Refused(f"{side} {mask(url)}: --tables names the tables, so write {mask(location)} without #{table}")
         if not is_database(url):
             raise Refused(f"{side} {mask(url)} is no database, and --tables moves tables of one to another")
+
+
+def _expand_in_order(settings: MigrationSettings, name: str | None) -> list[tuple[str, MigrationSettings]]:
     return [
         (
             f"{name}.{table}" if name else table,

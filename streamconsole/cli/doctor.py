@@ -104,9 +104,15 @@ def _workspace(url: str) -> Finding:
 
 
 def _migrations(book: Runbook) -> Iterator[Finding]:
+    from streamconsole.chain import made_on_the_way, order_of
     from streamconsole.cli.working import expanded
 
+    later = made_on_the_way([(each.name, each.settings()) for each in book.migration], order_of(book.migration))
     for migration in book.migration:
+        if migration.name in later:
+            makers = " and ".join(later[migration.name])
+            yield Finding(True, f"migration {migration.name}", f"can be looked at when {makers} is done")
+            continue
         whole = ((migration.name, migration.settings()),)
         tables, finding = _try(f"migration {migration.name}", partial(expanded, whole), "")
         if tables is None:

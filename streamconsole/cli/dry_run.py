@@ -14,40 +14,67 @@ from streamconsole.engines.secrets import mask
 from streamconsole.wording import counted
 
 if TYPE_CHECKING:
+    from streamconsole.chain import Order
     from streamconsole.engines.migration.settings import MigrationSettings
 
 
-def dry_run_of(asked: Common, migrations: Sequence[tuple[str | None, MigrationSettings]]) -> int:
-    """Print what each migration would do; gives the exit status: 0, or 2 when one of them would be refused."""
-    from streamconsole.cli.working import expanded_as_far_as_possible
-    from streamconsole.engines.migration.preview import facts, preview
+def dry_run_of(
+    asked: Common, migrations: Sequence[tuple[str | None, MigrationSettings]], order: Order | None = None
+) -> int:
+    """Print what each migration would do; gives the exit status: 0, or 2 when one of them would be refused.
 
-    found_tables, refused = expanded_as_far_as_possible(tuple(migrations))
+    What reads from a migration that it waits for (by `order`) is planned when that is done: nothing more can be told.
+    """
+    from streamconsole.chain import made_on_the_way
+    from streamconsole.cli.working import expanded_as_far_as_possible
+
+    later = made_on_the_way(migrations, order or {})
+    found_tables, refused = expanded_as_far_as_possible(tuple(each for each in migrations if each[0] not in later))
     if not asked.json:
         for reason in refused:
             say(f"would be refused: {mask(reason)}")
     for name, settings in found_tables:
-        sides = {"source": mask(settings.source), "target": mask(settings.target)}
         try:
-            found = sides | facts(preview(settings, name))
+            _say_found(asked, name, settings)
         except (Refused, SideLost, OSError) as error:
-            reason = mask(str(error))
-            refused.append(reason)
+            refused.append(mask(str(error)))
             if not asked.json:
-                say(f"{name or settings.target}: would be refused: {reason}")
-            continue
-        if asked.json:
-            at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            print_json([{"event": "MigrationPlanned", "at": at, "engine": "migration"} | found])
-        else:
-            for line in _lines(found):
-                say(line)
+                say(f"{name or settings.target}: would be refused: {refused[-1]}")
+    for name, settings in migrations:
+        if name in later:
+            _say_later(asked, str(name), settings, later[str(name)])
     status = exit_codes.REFUSED if refused else exit_codes.DONE
     if asked.json:
         word = "refused" if refused else "planned"
         summary: dict[str, Any] = {"event": "summary", "status": word, "exit_code": status, "runs": []}
         print_json([summary | ({"refused": refused} if refused else {})])
     return status
+
+
+def _say_found(asked: Common, name: str | None, settings: MigrationSettings) -> None:
+    from streamconsole.engines.migration.preview import facts, preview
+
+    sides = {"source": mask(settings.source), "target": mask(settings.target)}
+    found = sides | facts(preview(settings, name))
+    if asked.json:
+        print_json([_event() | found])
+    else:
+        for line in _lines(found):
+            say(line)
+
+
+def _say_later(asked: Common, name: str, settings: MigrationSettings, makers: Sequence[str]) -> None:
+    sides = {"source": mask(settings.source), "target": mask(settings.target)}
+    if asked.json:
+        print_json([_event() | {"name": name, **sides, "planned_when_done": list(makers)}])
+        return
+    say(f"{name}: {sides['source']}, made by {' and '.join(makers)}: planned when that is done")
+    say(f"  target: {sides['target']}, mode {settings.mode}")
+
+
+def _event() -> dict[str, Any]:
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"event": "MigrationPlanned", "at": at, "engine": "migration"}
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

@@ -20,6 +20,7 @@ def open_console(context: click.Context, runbook: str | None = None, dry_run: bo
 
     With --no-ui everything in the runbook is run to the end, in order.
     """
+    from streamconsole.chain import order_of
     from streamconsole.cli.working import Todo, work_on
     from streamconsole.queue_book import check
     from streamconsole.runbook import DEFAULT_NAME, Runbook, load
@@ -32,6 +33,7 @@ def open_console(context: click.Context, runbook: str | None = None, dry_run: bo
         migrations=tuple((migration.name, migration.settings()) for migration in book.migration),
         transfers=tuple((transfer.name, transfer.settings()) for transfer in book.transfer),
         queues=book.queue,
+        order=order_of(book.migration),
         console=book.console,
         keep_events=book.workspace.keep_events,
     )
@@ -40,7 +42,7 @@ def open_console(context: click.Context, runbook: str | None = None, dry_run: bo
     if dry_run and todo.migrations:
         from streamconsole.cli.dry_run import dry_run_of
 
-        return dry_run_of(asked, todo.migrations)
+        return dry_run_of(asked, todo.migrations, todo.order)
     if not dry_run:
         check(book.queue, path.absolute().parent)
     if not (todo.asked or todo.queues) and (dry_run or not asked.wants_console):

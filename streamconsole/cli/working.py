@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streamconsole import headless
+from streamconsole.chain import Order, Place
+from streamconsole.cli.entries import Entries, Migrations
 from streamconsole.cli.options import Common
 from streamconsole.engines.errors import Refused
-from streamconsole.engines.migration.planning import Plan, plan
+from streamconsole.engines.migration.planning import LATER, Plan, plan, plan_later
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.whole import expand
 from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState
@@ -30,9 +32,6 @@ from streamconsole.summary import Summary, notes_on
 if TYPE_CHECKING:
     from streamconsole.queue_book import NamedQueue
 
-Migrations = tuple[tuple[str | None, MigrationSettings], ...]
-"""Names (None for one made up) and settings."""
-
 Settings = MigrationSettings | TransferSettings
 
 
@@ -44,6 +43,7 @@ class Todo:
         migrations: migrations to do; those of whole databases stand for one of each table.
         transfers: names and settings of transfers to do, after the migrations.
         queues: queues whose jobs are done, last of all, until they are empty.
+        order: of migrations by name, what they wait for.
         resume: a run to go on with, instead.
         retry: a run whose failed units are to be done again, instead.
         verify: a completed run that is to be verified, instead.
@@ -56,6 +56,7 @@ class Todo:
     migrations: Migrations = ()
     transfers: tuple[tuple[str | None, TransferSettings], ...] = ()
     queues: tuple[NamedQueue, ...] = ()
+    order: Order = field(default_factory=dict)
     resume: str | None = None
     retry: str | None = None
     verify: str | None = None
@@ -165,12 +166,12 @@ async def runs_of(session: Session, todo: Todo) -> list[Work]:
     if todo.verify is not None:
         created = await session.migration.verify(todo.verify, todo.workers)
         return [Work(created.id)]
-    todo = replace(todo, migrations=await asyncio.to_thread(expanded, todo.migrations))
     gone_on_with = not todo.always_new and await _is_unfinished(session, todo)
-    found = [
-        await _known_or_plan(session, name, settings, todo, keep_finished=gone_on_with) for name, settings in todo.asked
-    ]
-    return [await _work(session, each) for each in found]
+    found: list[tuple[Run | Plan | TransferPlan, Place | None]] = []
+    found += await _entries(session, todo, keep_finished=gone_on_with).found()
+    for name, settings in todo.transfers:
+        found.append((await _known_or_plan(session, name, settings, todo, keep_finished=gone_on_with), None))
+    return [await _work(session, each, place) for each, place in found]
 
 
 async def runs_to_show(session: Session, todo: Todo, *, plan_new: bool = True) -> tuple[list[Work], list[str]]:
@@ -183,19 +184,26 @@ async def runs_to_show(session: Session, todo: Todo, *, plan_new: bool = True) -
         todo: what the runbook asks for.
         plan_new: whether plans are made for what has not begun; who only looks makes none.
     """
-    migrations, problems = await asyncio.to_thread(expanded_as_far_as_possible, todo.migrations)
-    work = []
-    for name, settings in replace(todo, migrations=migrations).asked:
-        known = await _newest(session, name, settings) if name is not None else None
-        if not plan_new:
-            work += [Work(known.id)] if known else []
-            continue
+    if not plan_new:
+        return [Work(run.id) for run in await _all_known(session, todo)], []
+    problems: list[str] = []
+    entries = _entries(session, todo, keep_finished=True, problems=problems)
+    work = [await _work(session, each, place) for each, place in await entries.found()]
+    for name, settings in todo.transfers:
         try:
-            shown = known if known and known.state is not RunState.PLANNED else None
-            work.append(await _work(session, shown or await _known_or_plan(session, name, settings, todo)))
+            work.append(await _work(session, await _known_or_plan(session, name, settings, todo, keep_finished=True)))
         except Refused as error:
             problems.append(f"{name}: {error}")
     return work, problems
+
+
+def _entries(session: Session, todo: Todo, *, keep_finished: bool, problems: list[str] | None = None) -> Entries:
+    async def look(name: str | None, settings: MigrationSettings, later: bool) -> Run | Plan:
+        found = await _known_or_plan(session, name, settings, todo, keep_finished=keep_finished, later=later)
+        assert not isinstance(found, TransferPlan)
+        return found
+
+    return Entries(session.workspace, todo.migrations, todo.order, look, problems)
 
 
 def expanded(migrations: Migrations) -> Migrations:
@@ -238,8 +246,16 @@ async def _existing(session: Session, run_id: str, *, retry: bool) -> Work:
 
 async def _is_unfinished(session: Session, todo: Todo) -> bool:
     """Whether a runbook was begun and did not come to its end: then what is done in it is not done again."""
-    known = [await _newest(session, name, settings) for name, settings in todo.asked if name is not None]
-    return any(run is not None and run.state not in FINISHED_RUNS for run in known)
+    return any(run.state not in FINISHED_RUNS for run in await _all_known(session, todo))
+
+
+async def _all_known(session: Session, todo: Todo) -> list[Run]:
+    """The newest runs of all that is asked for, also of one that stands for tables that are not there yet."""
+    migrations, _ = await asyncio.to_thread(expanded_as_far_as_possible, todo.migrations)
+    standing = tuple(each for each in todo.migrations if each[1].tables is not None)
+    asked: tuple[tuple[str | None, Settings], ...] = (*standing, *migrations, *todo.transfers)
+    known = [await _newest(session, name, settings) for name, settings in asked if name is not None]
+    return [run for run in known if run is not None]
 
 
 async def _newest(session: Session, name: str, settings: Settings) -> Run | None:
@@ -247,11 +263,22 @@ async def _newest(session: Session, name: str, settings: Settings) -> Run | None
 
 
 async def _known_or_plan(
-    session: Session, name: str | None, settings: Settings, todo: Todo, *, keep_finished: bool = False
+    session: Session,
+    name: str | None,
+    settings: Settings,
+    todo: Todo,
+    *,
+    keep_finished: bool = False,
+    later: bool = False,
 ) -> Run | Plan | TransferPlan:
-    """The unfinished run of these settings (with `keep_finished` a finished one, too), or a new plan."""
+    """The unfinished run of these settings (with `keep_finished` a finished one, too), or a new plan.
+
+    With `later` the plan is an empty one: it is made when the run begins.
+    """
     if not todo.always_new and name is not None:
         known = await _newest(session, name, settings)
+        if known is not None and known.state is RunState.PLANNED and later and LATER in known.plan:
+            return known
         if known is not None and known.state is RunState.PLANNED:
             # It never began, and its source may have changed since: plan it anew.
             await session.workspace.write(runs.remove, known.id)
@@ -259,15 +286,17 @@ async def _known_or_plan(
             return known
     if isinstance(settings, TransferSettings):
         return await plan_transfer(settings, name)
+    if later and name is not None:
+        return plan_later(settings, name)
     return await asyncio.to_thread(plan, settings, name)
 
 
-async def _work(session: Session, each: Run | Plan | TransferPlan) -> Work:
+async def _work(session: Session, each: Run | Plan | TransferPlan, place: Place | None = None) -> Work:
     if isinstance(each, TransferPlan):
         run = await session.transfer.create(each)
     else:
         run = each if isinstance(each, Run) else await session.migration.create(each)
-    return Work(run.id, done=run.state in FINISHED_RUNS)
+    return Work(run.id, done=run.state in FINISHED_RUNS, place=place)
 
 
 def spec_of(settings: Settings) -> dict[str, Any]:
