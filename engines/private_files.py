@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 def append(path: Path, text: str) -> None:
@@ -16,6 +19,20 @@ def write(path: Path, content: bytes) -> None:
     """Write a file anew."""
     with open(path, "wb", opener=_private) as file:
         file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file beside, which takes the name in one moment when the block has ended well."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(beside, "wb", opener=_private) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.rename(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _private(path: str, flags: int) -> int:

@@ -18,6 +18,8 @@ from streamconsole.reporting import Reporter
 from streamconsole.session import Session
 from streamconsole.summary import Summary, summarise
 
+DONE_ALREADY = "done already, left as it is"
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -26,13 +28,13 @@ class Work:
     Args:
         run: its id.
         retry_failed: do its failed windows again, too.
-        done: it has come to its end already: it only counts in the summary.
+        done: why it is left as it is, and only counts in the summary.
         place: among the migrations of a runbook.
     """
 
     run: str
     retry_failed: bool = False
-    done: bool = False
+    done: str | None = None
     place: Place | None = None
 
 
@@ -111,7 +113,7 @@ async def work(session: Session, todo: Sequence[Work], reporter: Reporter, *, wi
             each = left.pop(0)
             begun.append(each)
             if each.done:
-                reporter.say(f"{each.run}: done already, left as it is")
+                reporter.say(f"{each.run}: {each.done}")
                 continue
             reason = await held_back(session.workspace, each.place, chain_of(begun))
             if reason is not None:

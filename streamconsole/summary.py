@@ -15,6 +15,7 @@ from streamconsole.engines.states import EngineKind, RunState
 from streamconsole.engines.supervisor import Ended
 from streamconsole.engines.workspace import Workspace, chunks, runs, windows
 from streamconsole.engines.workspace.chunks import TransferTotals
+from streamconsole.engines.workspace.replays import replayed_by
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.windows import Totals
 from streamconsole.engines.workspace.workspace import DEFAULT_NAME
@@ -78,12 +79,22 @@ class RunSummary:
             },
             **self._measures(),
             "seconds": round(self.seconds, 3),
-        } | ({"verifies": self.verifies, "source_changed": self.run.plan.get("changed")} if self.verifies else {})
+        } | self._about_another()
 
     @property
     def verifies(self) -> str | None:
         """The run that this one verifies, if it is a verification."""
         return self.run.plan.get("verifies")
+
+    def _about_another(self) -> dict[str, Any]:
+        if self.verifies:
+            return {"verifies": self.verifies, "source_changed": self.run.plan.get("changed")}
+        return {"replays": self.replays} if self.replays else {}
+
+    @property
+    def replays(self) -> str | None:
+        """The run whose refused rows this one writes, if it is a replay."""
+        return replayed_by(self.run)
 
     def _measures(self) -> dict[str, Any]:
         totals, transfer = self.totals, self.transfer
@@ -110,6 +121,8 @@ class RunSummary:
             return f"{run.id} {run.state}: {self.held}"
         if self.verifies and run.state is RunState.COMPLETED:
             return f"{run.id}: {self._verdict()}"
+        if self.replays and run.state is RunState.COMPLETED:
+            return f"{run.id}: {self._replay()}"
         moved = f"{counted(totals.rows_written, 'row')} in {counted(totals.completed, 'window')}"
         parts = [f"{run.id} {run.state}: {_carried(self.transfer) if self.transfer else moved}"]
         if self.transfer is not None and self.transfer.files_failed:
@@ -130,6 +143,20 @@ class RunSummary:
         elif self.seconds:
             parts.append(f"{self.seconds:,.1f} s")
         return ", ".join(parts)
+
+    def _replay(self) -> str:
+        totals, of = self.totals, self.replays
+        told = [f"{of}: {counted(totals.rows_written, 'row')} of {totals.rows_read:,} that were refused written"]
+        if totals.dropped:
+            what = "dropped" if totals.dropped > 0 else "added"
+            told.append(f"{counted(abs(totals.dropped), 'row')} {what} by transforms")
+        if totals.rejects:
+            told.append(f"{counted(totals.rejects, 'row')} refused (`streamconsole runs rejects {of}{self.where}`)")
+        if totals.failed:
+            told.append(
+                f"{counted(totals.failed, 'window')} failed (`streamconsole runs retry {of} --rejects{self.where}`)"
+            )
+        return ", ".join(told)
 
     def _verdict(self) -> str:
         totals, changed = self.totals, self.run.plan.get("changed")

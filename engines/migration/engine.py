@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from streamconsole.engines.bus import Bus
 from streamconsole.engines.control import Command, Leftover, Outcome, Snapshot
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.locations import target_of
 from streamconsole.engines.migration.planning import LATER, Plan, plan
+from streamconsole.engines.migration.replaying import work as replaying
 from streamconsole.engines.migration.run import MigrationRun
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.targets.sql import SqlTarget
@@ -17,7 +20,7 @@ from streamconsole.engines.migration.targets.sqlite import SqliteTarget
 from streamconsole.engines.migration.verifying import work as verifying
 from streamconsole.engines.migration.work import Work, moving
 from streamconsole.engines.states import EngineKind, RunState
-from streamconsole.engines.workspace import Workspace, runs
+from streamconsole.engines.workspace import Workspace, replays, runs
 from streamconsole.engines.workspace.runs import Run
 
 
@@ -55,11 +58,25 @@ class MigrationEngine:
         """
         return await verifying.create(self._workspace, run_id, workers)
 
+    async def replay(self, run_id: str, changed: Mapping[str, Any]) -> Run | None:
+        """Record a replay of the rows that a completed run refused; None when there are none left.
+
+        Args:
+            run_id: the run.
+            changed: settings that are others now (`columns`, `transform`).
+
+        Raises:
+            Refused: they cannot be read again, or not be written.
+        """
+        return await replaying.create(self._workspace, run_id, changed)
+
     async def _work_of(self, run: Run) -> Work:
         owner = f"{run.id}/{run.epoch}"
         stderr = self._workspace.path.with_name(f"stderr-{run.id}")
         if "verifies" in run.plan:
             return await verifying.work(self._workspace, run, owner, stderr)
+        if replays.replayed_by(run) is not None:
+            return await replaying.work(self._workspace, run, owner, stderr)
         return moving(MigrationSettings.model_validate(run.spec), owner, stderr)
 
     def _refuse_workspace(self, plan: Plan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,10 +88,12 @@ def get(connection: Connection, run_id: str) -> Run:
     return _from_row(row)
 
 
-def listing(connection: Connection, limit: int = 200) -> list[Run]:
-    """The newest runs, newest first."""
-    rows = connection.execute(select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit))
-    return [_from_row(row) for row in rows]
+def listing(connection: Connection, limit: int = 200, states: Collection[RunState] | None = None) -> list[Run]:
+    """The newest runs, newest first, of the given states or all."""
+    statement = select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
+    if states is not None:
+        statement = statement.where(runs.c.state.in_(list(states)))
+    return [_from_row(row) for row in connection.execute(statement)]
 
 
 def newest_like(connection: Connection, engine: EngineKind, name: str, spec: dict[str, Any]) -> Run | None:

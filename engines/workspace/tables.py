@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text
 from streamconsole.engines.workspace import queue_tables, transfer_tables
 from streamconsole.engines.workspace.metadata import metadata
 
-HEAD = "0006"
+HEAD = "0007"
 """Revision that this program writes; a workspace at a later one is refused."""
 
 __all__ = [
@@ -78,6 +78,7 @@ windows = Table(
     Column("error", Text),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
+    Column("replayed", Text),
     Index("windows_by_state", "run", "state"),
 )
 

@@ -36,6 +36,7 @@ def open_console(context: click.Context, runbook: str | None = None, dry_run: bo
         order=order_of(book.migration),
         console=book.console,
         keep_events=book.workspace.keep_events,
+        runbook=path.absolute(),
     )
     if dry_run and todo.transfers:
         raise Refused(f"--dry-run knows migrations only, and runbook {path} has transfers")

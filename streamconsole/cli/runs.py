@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from streamconsole import exit_codes
+from streamconsole.cli.looking import look
 from streamconsole.cli.options import Common, common, given
 from streamconsole.cli.output import moment, print_json, print_table, say
+from streamconsole.cli.pruning import States, prune
+from streamconsole.cli.rejects import list_rejects, replay_rejects
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.secrets import mask
-from streamconsole.wording import counted
+from streamconsole.engines.states import RunState, WindowState
 
 if TYPE_CHECKING:
     from streamconsole.engines.control import Command, Outcome
     from streamconsole.engines.workspace import Workspace
-
-T = TypeVar("T")
 
 
 @click.group("runs")
@@ -30,20 +29,26 @@ def runs_group() -> None:
     """List, show and steer runs."""
 
 
+runs_group.add_command(list_rejects)
+runs_group.add_command(prune)
+
+
 @runs_group.command("list")
+@click.option("--state", "states", metavar="LIST", type=States(), help="In one of these states: failure,paused.")
+@click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="The newest ones, so many.")
 @common
 @click.pass_context
-def list_runs(context: click.Context) -> None:
+def list_runs(context: click.Context, states: frozenset[RunState] | None, limit: int) -> None:
     """The runs of the workspace, newest first."""
     from streamconsole.summary import summarise
 
     async def collect(workspace: Workspace) -> list[Any]:
         from streamconsole.engines.workspace import runs
 
-        found = await workspace.read(runs.listing)
+        found = await workspace.read(runs.listing, limit, states)
         return await summarise(workspace, [run.id for run in found])
 
-    summaries = _look(context, collect)
+    summaries = look(context, collect)
     if given(context).json:
         print_json(summary.as_json() | {"created_at": summary.run.created_at} for summary in summaries)
         return
@@ -80,7 +85,7 @@ def show(context: click.Context, run: str) -> None:
         failures = await workspace.read(windows.failures_of, found.id)
         return (await summarise(workspace, [found.id]))[0], owner, failures
 
-    summary, owner, failures = _look(context, collect)
+    summary, owner, failures = look(context, collect)
     if given(context).json:
         sides = {side: mask(str(summary.run.spec.get(side, ""))) for side in ("source", "target")}
         about = {"spec": summary.run.spec | sides, "plan": summary.run.plan, "owner": str(owner) if owner else None}
@@ -112,41 +117,30 @@ def _facts(summary: Any, owner: Any) -> list[tuple[str, str]]:
 
 @runs_group.command("history", short_help="Every window of a run with its outcome.")
 @click.argument("run")
+@click.option(
+    "--state",
+    "states",
+    metavar="STATE",
+    multiple=True,
+    type=click.Choice([state.value for state in WindowState]),
+    help="Windows in this state; may be repeated.",
+)
 @common
 @click.pass_context
-def history(context: click.Context, run: str) -> None:
+def history(context: click.Context, run: str, states: tuple[str, ...]) -> None:
     """Every window of a run with its outcome; with --json, what `--windows` accepts."""
     from streamconsole.engines.workspace import runs, windows
 
     async def collect(workspace: Workspace) -> Any:
-        return await workspace.read(windows.listing, (await workspace.read(runs.get, run)).id)
+        wanted = [WindowState(state) for state in states] or None
+        return await workspace.read(windows.listing, (await workspace.read(runs.get, run)).id, wanted)
 
-    records = [record.as_json() for record in _look(context, collect)]
+    records = [record.as_json() for record in look(context, collect)]
     if given(context).json:
         print_json(records)
         return
     names = ("window", "lo", "hi", "state", "worker", "attempt", "rows_read", "rows_written", "rejects", "error")
     print_table([name.upper() for name in names], [[record[name] for name in names] for record in records])
-
-
-@runs_group.command("rejects")
-@click.argument("run")
-@click.option("--limit", type=click.IntRange(1), help="Rows to list, at most.")
-@common
-@click.pass_context
-def list_rejects(context: click.Context, run: str, limit: int | None) -> None:
-    """The rows a run refused: where they stand, and why."""
-    from streamconsole.engines.workspace import rejects, runs
-
-    async def collect(workspace: Workspace) -> Any:
-        return await workspace.read(rejects.listing, (await workspace.read(runs.get, run)).id, None, limit)
-
-    found = _look(context, collect)
-    if given(context).json:
-        print_json(found)
-        return
-    names = ("window", "line", "offset", "column", "reason", "row")
-    print_table([name.upper() for name in names], [[reject[name] for name in names] for reject in found])
 
 
 @runs_group.command("stderr", short_help="What programs of `exec` transforms said on stderr.")
@@ -164,7 +158,7 @@ def list_stderr(context: click.Context, run: str, window: int | None) -> None:
         files = sorted(workspace.path.with_name(f"stderr-{found.id}").glob("*.txt"))
         return [(int(file.stem[:8]), file.stem[9:], file.read_text(errors="replace")) for file in files]
 
-    said = [each for each in _look(context, collect) if window in (None, each[0])]
+    said = [each for each in look(context, collect) if window in (None, each[0])]
     if given(context).json:
         print_json({"window": number, "program": program, "text": text} for number, program, text in said)
         return
@@ -173,58 +167,54 @@ def list_stderr(context: click.Context, run: str, window: int | None) -> None:
             say(f"window {number}, {program}: {line}")
 
 
-@runs_group.command("prune", short_help="Remove what is kept about finished runs.")
-@click.argument("runs", metavar="[RUN]...", nargs=-1)
-@click.option("--older-than", metavar="DAYS", type=click.FloatRange(0), help="Finished runs older than so many days.")
-@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
-@common
-@click.pass_context
-def prune(context: click.Context, runs: tuple[str, ...], older_than: float | None, dry_run: bool) -> None:
-    """Remove what is kept about finished runs (their rows in the target stay)."""
-    if not runs and older_than is None:
-        raise click.UsageError("name runs, or say --older-than DAYS", context)
-
-    async def collect(workspace: Workspace) -> list[str]:
-        from streamconsole.engines.workspace.pruning import prune_runs
-
-        gone = await workspace.write(prune_runs, runs, older_than, dry_run)
-        for run_id in [] if dry_run else gone:
-            shutil.rmtree(workspace.path.with_name(f"stderr-{run_id}"), ignore_errors=True)
-        return gone
-
-    gone = _look(context, collect)
-    if given(context).json:
-        print_json([{"event": "pruned", "dry_run": dry_run, "runs": gone}])
-        return
-    done = "would remove" if dry_run else "removed"
-    say(f"{done} {counted(len(gone), 'run')}{': ' if gone else ''}{', '.join(gone)}")
-
-
-def _steering(verb: str, explanation: str, *, unit: bool = False) -> None:
+def _steering(verb: str, explanation: str) -> None:
     """Make the command `runs VERB RUN`."""
 
     @common
     @click.pass_context
-    def command(context: click.Context, run: str, window: str | None = None) -> int:
-        return _steer(context, verb, run, window)
+    def command(context: click.Context, run: str) -> int:
+        return _steer(context, verb, run, None)
 
     command.__doc__ = explanation
-    if unit:
-        command = click.option("--window", metavar="NUMBER", help="Just this window.")(command)
     runs_group.command(verb)(click.argument("run")(command))
 
 
 _steering("pause", "No new window starts; active ones finish. Survives a restart.")
 _steering("resume", "Go on: tells the process that has it, or works on it here.")
-_steering("retry", "Do the failed windows again.", unit=True)
 _steering("cancel", "End the run for good; what is committed stays.")
 _steering("stop", "Finish what is active and let go of it; resume it any time.")
+
+
+@runs_group.command("retry", short_help="Do the failed windows again, or replay the refused rows.")
+@click.argument("run")
+@click.option("--window", metavar="NUMBER", help="Just this window.")
+@click.option("--rejects", is_flag=True, help="Read the refused rows again, and write those that fit now.")
+@click.option("--map", "columns", metavar="FILE", help="With --rejects: what becomes of columns now, as in migrate.")
+@click.option("--runbook", metavar="FILE", help="With --rejects: take columns and transforms from this runbook.")
+@common
+@click.pass_context
+def retry(
+    context: click.Context, run: str, window: str | None, rejects: bool, columns: str | None, runbook: str | None
+) -> int:
+    """Do the failed windows again; with --rejects, replay the refused rows.
+
+    The refused rows are read again from the source, which must be as it was, and fitted by the mapping as it is
+    now: that of --map, or what the runbook of the run says now, or else the run's own. Those that fit are written,
+    each of them once; the others stay in the list.
+    """
+    if rejects:
+        if window is not None:
+            raise click.UsageError("--rejects replays the refused rows of all windows: leave out --window", context)
+        return replay_rejects(given(context), run, columns, runbook)
+    if columns is not None or runbook is not None:
+        raise click.UsageError("--map and --runbook go with --rejects", context)
+    return _steer(context, "retry", run, window)
 
 
 def _steer(context: click.Context, verb: str, run: str, window: str | None) -> int:
     asked = given(context)
     url = asked.workspace_beside(Path.cwd())
-    outcome = _look(context, lambda workspace: _command(workspace, verb, run, window, {}))
+    outcome = look(context, lambda workspace: _command(workspace, verb, run, window, {}))
     if outcome is None:
         from streamconsole.cli.working import Todo, work_on
 
@@ -259,7 +249,7 @@ def rate(context: click.Context, run: str, limit: str) -> int:
 
 
 def _turn(context: click.Context, verb: str, run: str, args: dict[str, Any]) -> int:
-    outcome = _look(context, lambda workspace: _command(workspace, verb, run, None, args))
+    outcome = look(context, lambda workspace: _command(workspace, verb, run, None, args))
     assert outcome is not None
     return _say_outcome(given(context), verb, run, outcome)
 
@@ -305,26 +295,3 @@ def _say_outcome(asked: Common, verb: str, run: str, outcome: Outcome) -> int:
     if not outcome.done and not asked.json:
         raise Refused(f"{run}: {outcome.text}")
     return exit_codes.DONE if outcome.done else exit_codes.REFUSED
-
-
-def _look(context: click.Context, collect: Callable[[Workspace], Awaitable[T]]) -> T:
-    """Open the workspace just to look, and run a coroutine function on it."""
-    from streamconsole.engines.workspace import Workspace
-    from streamconsole.engines.workspace.workspace import path_of
-
-    url = given(context).workspace_beside(Path.cwd())
-    path = path_of(url)
-    if not path.exists():
-        raise Refused(
-            f"there is no workspace {path}: name one with --workspace, go to the folder that has .streamconsole, "
-            "or make one with `streamconsole migrate SOURCE TARGET`"
-        )
-
-    async def opened() -> T:
-        workspace = await Workspace.open(url)
-        try:
-            return await collect(workspace)
-        finally:
-            await workspace.close()
-
-    return asyncio.run(opened())

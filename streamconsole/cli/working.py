@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamconsole import headless
@@ -23,7 +25,8 @@ from streamconsole.engines.transfer.settings import TransferSettings
 from streamconsole.engines.workspace import runs
 from streamconsole.engines.workspace.events import KEEP_EVENTS
 from streamconsole.engines.workspace.runs import Run
-from streamconsole.headless import Work
+from streamconsole.headless import DONE_ALREADY, Work
+from streamconsole.replaying import replay
 from streamconsole.reporting import Reporter, reporter_for
 from streamconsole.runbook import ConsoleSettings
 from streamconsole.session import Session, open_session
@@ -46,6 +49,9 @@ class Todo:
         order: of migrations by name, what they wait for.
         resume: a run to go on with, instead.
         retry: a run whose failed units are to be done again, instead.
+        replay: a run whose refused rows are to be fitted again, instead.
+        changed: settings of the replay that are others now; None for what the run's runbook says.
+        runbook: where the migrations come from.
         verify: a completed run that is to be verified, instead.
         workers: windows of the verification in hand at once; None for as many as the run had.
         always_new: never go on with an unfinished run of the same settings.
@@ -59,6 +65,9 @@ class Todo:
     order: Order = field(default_factory=dict)
     resume: str | None = None
     retry: str | None = None
+    replay: str | None = None
+    changed: Mapping[str, Any] | None = None
+    runbook: Path | None = None
     verify: str | None = None
     workers: int | None = None
     always_new: bool = False
@@ -163,6 +172,8 @@ async def runs_of(session: Session, todo: Todo) -> list[Work]:
     """
     if todo.resume is not None or todo.retry is not None:
         return [await _existing(session, todo.resume or todo.retry or "", retry=todo.retry is not None)]
+    if todo.replay is not None:
+        return [await _replay(session, todo, todo.replay)]
     if todo.verify is not None:
         created = await session.migration.verify(todo.verify, todo.workers)
         return [Work(created.id)]
@@ -244,6 +255,15 @@ async def _existing(session: Session, run_id: str, *, retry: bool) -> Work:
     return Work(run.id, retry_failed=retry)
 
 
+async def _replay(session: Session, todo: Todo, run_id: str) -> Work:
+    changed = None if todo.changed is None else dict(todo.changed)
+    made = await replay(session, run_id, changed, todo.runbook)
+    run = await session.workspace.read(runs.get, made)
+    if run.plan.get("replays") is None:
+        return Work(made, done="none of its rows is refused, or all of them have been replayed: nothing is left to do")
+    return Work(made, retry_failed=True)
+
+
 async def _is_unfinished(session: Session, todo: Todo) -> bool:
     """Whether a runbook was begun and did not come to its end: then what is done in it is not done again."""
     return any(run.state not in FINISHED_RUNS for run in await _all_known(session, todo))
@@ -287,8 +307,13 @@ async def _known_or_plan(
     if isinstance(settings, TransferSettings):
         return await plan_transfer(settings, name)
     if later and name is not None:
-        return plan_later(settings, name)
-    return await asyncio.to_thread(plan, settings, name)
+        return _from(todo, plan_later(settings, name))
+    return _from(todo, await asyncio.to_thread(plan, settings, name))
+
+
+def _from(todo: Todo, found: Plan) -> Plan:
+    """A plan that knows its runbook: refused rows may once be replayed by what that says then."""
+    return replace(found, data=found.data | {"runbook": str(todo.runbook)}) if todo.runbook else found
 
 
 async def _work(session: Session, each: Run | Plan | TransferPlan, place: Place | None = None) -> Work:
@@ -296,7 +321,7 @@ async def _work(session: Session, each: Run | Plan | TransferPlan, place: Place 
         run = await session.transfer.create(each)
     else:
         run = each if isinstance(each, Run) else await session.migration.create(each)
-    return Work(run.id, done=run.state in FINISHED_RUNS, place=place)
+    return Work(run.id, done=DONE_ALREADY if run.state in FINISHED_RUNS else None, place=place)
 
 
 def spec_of(settings: Settings) -> dict[str, Any]:

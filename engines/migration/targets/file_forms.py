@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 from streamconsole.engines.migration.batch import NormalizerFactory
 from streamconsole.engines.migration.sources.csv_records import ends_of
 from streamconsole.engines.migration.targets.csv_rows import CsvRows, Dialect, record
 from streamconsole.engines.migration.targets.json_rows import JsonNormalizer, JsonRows
+
+TAIL_BYTES = 64
+"""Bytes of an array's end that are looked at for its bracket."""
 
 
 class Form(Protocol):
@@ -56,6 +61,14 @@ class Form(Protocol):
         """The columns of a file that begins so."""
         ...
 
+    def reopened(self, blocks: Iterator[bytes], columns: tuple[str, ...]) -> Iterator[bytes]:
+        """A whole file as the beginning of a longer one with these columns; its head comes first, by itself.
+
+        Raises:
+            ValueError: it is no such file.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Lines:
@@ -85,6 +98,16 @@ class Lines:
     def columns_of(self, head: bytes) -> tuple[str, ...]:
         """None."""
         return ()
+
+    def reopened(self, blocks: Iterator[bytes], columns: tuple[str, ...]) -> Iterator[bytes]:
+        """The same, with an end to its last line."""
+        last = b"\n"
+        yield b""
+        for block in blocks:
+            yield block
+            last = block[-1:]
+        if last != b"\n":
+            yield b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +156,27 @@ class Array:
     def columns_of(self, head: bytes) -> tuple[str, ...]:
         """None."""
         return ()
+
+    def reopened(self, blocks: Iterator[bytes], columns: tuple[str, ...]) -> Iterator[bytes]:
+        """The elements without the closing bracket."""
+        yield self.head(columns)
+        held = b""
+        for block in blocks:
+            held = (held + block).lstrip()
+            if held:
+                break
+        if held[:1] != b"[":
+            raise ValueError("it does not begin with [")
+        held = held[1:].lstrip()
+        for block in blocks:
+            held += block
+            yield held[:-TAIL_BYTES]
+            held = held[-TAIL_BYTES:]
+        rest = held.rstrip()
+        if not rest.endswith(b"]"):
+            raise ValueError("it does not end with ]")
+        if rest := rest[:-1].rstrip():
+            yield rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +227,42 @@ class Csv:
         """Bytes of the header of a file that begins so."""
         ends = ends_of(head, self.dialect.delimiter.encode(), 1)
         return ends[0] if ends else len(head)
+
+    def reopened(self, blocks: Iterator[bytes], columns: tuple[str, ...]) -> Iterator[bytes]:
+        """A header with all columns, and records that end with as many times no value as there are more."""
+        whole = _whole_records(blocks)
+        first = next(whole, b"")
+        end = _end_of_record(first)
+        width = len(self.columns_of(first[:end]))
+        if first[:end].endswith(b"\r\n") and width != len(columns):
+            raise ValueError("its lines end with CR LF, and no column can be added to them")
+        yield record(columns, self.dialect)
+        for some in chain([first[end:]], whole):
+            yield self.widened(some, width, columns)
+
+
+def _whole_records(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, each time as many records as are whole."""
+    held = b""
+    for block in blocks:
+        held += block
+        end = held.rfind(b"\n") + 1
+        # Quotes up to the end of a record are even in number.
+        while end and held.count(b'"', 0, end) & 1:
+            end = held.rfind(b"\n", 0, end - 1) + 1
+        if end:
+            yield held[:end]
+            held = held[end:]
+    if held:
+        yield held + b"\n"
+
+
+def _end_of_record(records: bytes) -> int:
+    """Where the first of some records ends."""
+    end = records.find(b"\n") + 1
+    while records.count(b'"', 0, end) & 1:
+        end = records.find(b"\n", end) + 1
+    return end
 
 
 def _lines(part: bytes) -> list[bytes]:

@@ -19,7 +19,7 @@ from streamconsole.engines.migration.compression import Compression
 from streamconsole.engines.migration.settings import Mode
 from streamconsole.engines.migration.targets.file_forms import Form, Lines
 from streamconsole.engines.migration.targets.parts import PartWriter, lost, newest_epoch, parts_in, sync_folder
-from streamconsole.engines.migration.targets.target import Settled, WindowWriter
+from streamconsole.engines.migration.targets.target import Owned, Settled, WindowWriter
 
 HEAD_BYTES = 2**20
 """Bytes of a file in which its header must end."""
@@ -52,6 +52,7 @@ class FileTarget:
         self._create = create
         self._columns: tuple[str, ...] = ()
         self._closed = False
+        self._reopened = False
         self._parts = Path()
         self._epoch = 0
 
@@ -61,7 +62,7 @@ class FileTarget:
         self._refuse_mode()
         self._columns = tuple(needs)
         if self.form.has_columns and self._appends and self._is_filled():
-            self._columns, self._closed = self._present_columns(), True
+            self._columns, self._closed = self._columns_of(self.path), True
             lacking = [name for name in needs if name not in self._columns]
             if lacking:
                 raise Refused(
@@ -77,6 +78,21 @@ class FileTarget:
     async def open(self, run: str, epoch: int) -> list[Settled]:
         """Make the folder of the parts; gives the windows whose parts are there."""
         return await asyncio.to_thread(self._open, run, epoch)
+
+    def look_up(self, run: str) -> None:
+        """Whether the file is there, without parts that are still to be joined."""
+        if not self.path.is_file():
+            raise Refused(f"target {self.path} does not exist any more: move the rows anew")
+        if self.path.with_name(f"{self.path.name}.parts-{run}").exists():
+            raise Refused(
+                f"target {self.path} lacks windows of run {run} that have failed: `streamconsole runs retry {run}` "
+                "first, then its refused rows"
+            )
+
+    async def reopen(self, of: Owned, replay: Owned) -> list[Settled]:
+        """Add to the whole file: parts of their own are joined to it at the end."""
+        self._mode, self._reopened = Mode.APPEND, True
+        return await asyncio.to_thread(self._reopen, of, replay)
 
     def writer(self) -> WindowWriter:
         """Writes each window's rows as a part."""
@@ -140,11 +156,19 @@ class FileTarget:
     def _is_filled(self) -> bool:
         return self.path.exists() and self.path.stat().st_size > 0
 
-    def _present_columns(self) -> tuple[str, ...]:
-        with self._unpacked(self.path) as file:
+    def _columns_of(self, path: Path) -> tuple[str, ...]:
+        with self._unpacked(path) as file:
             return self.form.columns_of(file.read(HEAD_BYTES))
 
     # In a thread -----------------------------------------------------------------------------
+
+    def _reopen(self, of: Owned, replay: Owned) -> list[Settled]:
+        begun = self.path.with_name(f"{self.path.name}.parts-{replay.run}") / "before"
+        if not begun.exists():
+            self.look_up(of.run)
+        if self.form.has_columns:
+            self._columns = self._columns_of(begun if begun.exists() else self.path)
+        return self._open(replay.run, replay.epoch)
 
     def _open(self, run: str, epoch: int) -> list[Settled]:
         self._parts = self.path.with_name(f"{self.path.name}.parts-{run}")
@@ -222,11 +246,15 @@ class FileTarget:
     def _blocks(self) -> Iterator[bytes]:
         """What the whole file is made of, piece by piece."""
         pack = self.compression.compress
-        if self._before.exists():
+        first = True
+        if self._before.exists() and self._must_be_rewritten():
+            for number, block in enumerate(self._reopened_blocks()):
+                first = number == 0
+                yield pack(block)
+        elif self._before.exists():
             yield from self._before_blocks()
         else:
             yield pack(self.form.head(self._columns)) if self.form.head(self._columns) else b""
-        first = True
         for part in parts_in(self._parts):
             if not part.settled.written.rows_written:
                 continue
@@ -251,6 +279,20 @@ class FileTarget:
                 last = block[-1:]
         if last != b"\n":
             yield self.compression.compress(b"\n")
+
+    def _must_be_rewritten(self) -> bool:
+        """Whether what is there cannot just be followed by more."""
+        if not self._reopened:
+            return False
+        return not self.form.grows or (self.form.has_columns and self._columns_of(self._before) != self._columns)
+
+    def _reopened_blocks(self) -> Iterator[bytes]:
+        """What is in the file, as the beginning of a longer one."""
+        with self._unpacked(self._before) as file:
+            try:
+                yield from self.form.reopened(iter(lambda: file.read(2**20), b""), self._columns)
+            except ValueError as error:
+                raise SideLost("target", f"{self.path} is no {self.form.name} any more: {error}") from error
 
     def _unpacked(self, path: Path) -> IO[bytes]:
         match self.compression:

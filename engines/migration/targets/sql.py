@@ -33,7 +33,7 @@ from streamconsole.engines.migration.targets.sql_window import (
     transaction,
 )
 from streamconsole.engines.migration.targets.sqlite_table import dump, from_json, load, to_json
-from streamconsole.engines.migration.targets.target import SchemaMoved, Settled, WindowWriter, Written
+from streamconsole.engines.migration.targets.target import Owned, SchemaMoved, Settled, WindowWriter, Written
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ class SqlTarget:
         self._filling = f"_streamconsole_new_{name}" if mode is Mode.REPLACE else name
         self._run = ""
         self._epoch = 0
+        self._replay: str | None = None
         self._turn = threading.Lock()
 
     def carry(self, extras: Extras) -> None:
@@ -94,6 +95,27 @@ class SqlTarget:
         """Take the run over under an epoch: later windows of older epochs are refused."""
         return await asyncio.to_thread(self._open, run, epoch)
 
+    def look_up(self, run: str) -> None:
+        """Whether the ledger still knows a run, and its table is there."""
+        if self.path is not None and not self.path.exists():
+            raise Refused(f"target {self.path} does not exist any more: move the rows anew")
+        runs = ledger(self.place)[0]
+        with self.database.refusing(), engine_for(self.database.url, self.path).connect() as connection:
+            known = sa.inspect(connection).has_table
+            found = None
+            if known(runs.name, self.place):
+                found = connection.execute(sa.select(runs.c.table_name).where(runs.c.run == run)).scalar()
+            if found is None or not known(found, self.place):
+                raise Refused(
+                    f"target {self.database} has no ledger of run {run}, or not its table, any more: move the rows anew"
+                )
+
+    async def reopen(self, of: Owned, replay: Owned) -> list[Settled]:
+        """Take a run over, to write refused rows of it; its own schema goes on."""
+        await asyncio.to_thread(self.look_up, of.run)
+        self._replay = replay.run
+        return await asyncio.to_thread(self._open, of.run, of.epoch)
+
     def writer(self) -> WindowWriter:
         """Writes windows into the table as it is now."""
         return SqlWindows(
@@ -104,6 +126,7 @@ class SqlTarget:
             self._filling,
             self._schema,
             self._mode is Mode.UPSERT,
+            self._replay,
         )
 
     @contextmanager
@@ -191,7 +214,8 @@ class SqlTarget:
         with self._turn, self.database.refusing(), transaction(self.database) as connection:
             self._take_over(connection, runs)
             counts = (windows.c.rows_read, windows.c.rows_written, windows.c.rejects)
-            found = connection.execute(sa.select(windows.c.lo, windows.c.hi, *counts).where(windows.c.run == run)).all()
+            asked = sa.select(windows.c.lo, windows.c.hi, *counts).where(windows.c.run == (self._replay or run))
+            found = connection.execute(asked).all()
         if self.path is not None:
             self.database = replace(self.database, inode=self.path.stat().st_ino)
         return [Settled(lo, hi, Written(*counts)) for lo, hi, *counts in found]

@@ -23,7 +23,7 @@ from streamconsole.engines.migration.columns import Schema
 from streamconsole.engines.migration.sources.databases import Database
 from streamconsole.engines.migration.sources.sqlite_fetch import BUSY_TIMEOUT_S
 from streamconsole.engines.migration.targets import sql_table
-from streamconsole.engines.migration.targets.sqlite_window import refuse_another_file
+from streamconsole.engines.migration.targets.sqlite_window import not_settled, refuse_another_file
 from streamconsole.engines.migration.targets.table_rows import TableRows
 from streamconsole.engines.migration.targets.target import KeepRejects, Written
 from streamconsole.engines.units import Window
@@ -66,6 +66,7 @@ class SqlWindows:
         table: where rows go.
         schema: its columns.
         replacing: rows whose key is there already take the place of those.
+        replay: id of the run whose windows hold refused rows of settled windows of `run`; None when they are its own.
     """
 
     database: Database
@@ -75,6 +76,7 @@ class SqlWindows:
     table: str
     schema: Schema
     replacing: bool = False
+    replay: str | None = None
 
     @property
     def normalizer(self) -> NormalizerFactory:
@@ -108,23 +110,37 @@ class SqlWindows:
         windows = ledger(self.place)[1]
         connection.execute(
             windows.update()
-            .where(windows.c.run == self.run, windows.c.lo == window.lo)
+            .where(windows.c.run == (self.replay or self.run), windows.c.lo == window.lo)
             .values(rows_read=written.rows_read, rows_written=written.rows_written, rejects=written.rejects)
         )
+        if self.replay is not None:
+            self._count_again(connection, window, written)
         faults.reach("window.before_commit", window.number)
         return written
+
+    def _count_again(self, connection: sa.Connection, window: Window, written: Written) -> None:
+        """What the window of the run itself comes to by that."""
+        windows = ledger(self.place)[1]
+        counted = connection.execute(
+            windows.update()
+            .where(windows.c.run == self.run, windows.c.lo == window.lo)
+            .values(rows_written=windows.c.rows_written + written.rows_written, rejects=written.rejects)
+        )
+        if not counted.rowcount:
+            raise not_settled(self.database, self.run, window)
 
     def _claim(self, connection: sa.Connection, window: Window) -> Written | None:
         """Put the ledger's key in; what is known when it was there already."""
         windows = ledger(self.place)[1]
-        claim = {"run": self.run, "lo": window.lo, "hi": window.hi, "at": time()}
+        run = self.replay or self.run
+        claim = {"run": run, "lo": window.lo, "hi": window.hi, "at": time()}
         try:
             with connection.begin_nested():
                 connection.execute(windows.insert().values(**claim, rows_read=0, rows_written=0, rejects=0))
             return None
         except sa.exc.IntegrityError:
             asked = sa.select(windows.c.hi, windows.c.rows_read, windows.c.rows_written, windows.c.rejects)
-            found = connection.execute(asked.where(windows.c.run == self.run, windows.c.lo == window.lo)).one()
+            found = connection.execute(asked.where(windows.c.run == run, windows.c.lo == window.lo)).one()
         if found[0] != window.hi:
             text = f"window {window.number} was cut at {window.hi}, the target's ledger has {found[0]}"
             raise RuntimeError(text) from None

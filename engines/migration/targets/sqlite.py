@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 from streamconsole.engines.errors import Refused, StaleEpoch
 from streamconsole.engines.migration.columns import Column, ColumnType, Schema
@@ -25,6 +26,7 @@ from streamconsole.engines.migration.targets import sqlite_replacing as replacin
 from streamconsole.engines.migration.targets import sqlite_table as table
 from streamconsole.engines.migration.targets.checkpoints import Checkpoints
 from streamconsole.engines.migration.targets.sqlite_window import (
+    BUSY_TIMEOUT_S,
     SqliteWindows,
     check_epoch,
     connect,
@@ -33,7 +35,7 @@ from streamconsole.engines.migration.targets.sqlite_window import (
     refuse_another_file,
     transaction,
 )
-from streamconsole.engines.migration.targets.target import SchemaMoved, Settled, WindowWriter, Written
+from streamconsole.engines.migration.targets.target import Owned, SchemaMoved, Settled, WindowWriter, Written
 
 T = TypeVar("T")
 
@@ -69,6 +71,7 @@ class SqliteTarget:
         self._filling = replacing.aside(name) if mode is Mode.REPLACE else name
         self._run = ""
         self._epoch = 0
+        self._replay: str | None = None
         self._connection: sqlite3.Connection | None = None
         self._checkpoints: Checkpoints | None = None
         self._inode = 0
@@ -109,6 +112,26 @@ class SqliteTarget:
     async def open(self, run: str, epoch: int) -> list[Settled]:
         """Take the run over under an epoch: later windows of older epochs are refused."""
         return await asyncio.to_thread(self._open, run, epoch)
+
+    def look_up(self, run: str) -> None:
+        """Whether the ledger still knows a run, and its table is there."""
+        gone = Refused(f"target {self.path} has no ledger of run {run}, or not its table, any more: move the rows anew")
+        if not self.path.exists():
+            raise Refused(f"target {self.path} does not exist any more: move the rows anew")
+        url = f"file:{quote(str(self.path))}?mode=ro"
+        with _refusing(self.path), closing(sqlite3.connect(url, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+            if table.reflect(connection, "_streamconsole_runs") is None:
+                raise gone
+            asked = "SELECT table_name FROM _streamconsole_runs WHERE run = ?"
+            found = connection.execute(asked, (run,)).fetchone()
+            if found is None or table.reflect(connection, found[0]) is None:
+                raise gone
+
+    async def reopen(self, of: Owned, replay: Owned) -> list[Settled]:
+        """Take a run over, to write refused rows of it; its own schema goes on."""
+        await asyncio.to_thread(self.look_up, of.run)
+        self._replay = replay.run
+        return await asyncio.to_thread(self._open, of.run, of.epoch)
 
     def writer(self) -> WindowWriter:
         """Writes windows into the table as it is now."""
@@ -204,7 +227,7 @@ class SqliteTarget:
                 self._take_over(connection)
                 rows = connection.execute(
                     "SELECT lo, hi, rows_read, rows_written, rejects FROM _streamconsole_windows WHERE run = ?",
-                    (run,),
+                    (self._replay or run,),
                 ).fetchall()
             self._checkpoints = Checkpoints(connect(self.path))
         return [Settled(lo, hi, Written(*counts)) for lo, hi, *counts in rows]
@@ -229,7 +252,14 @@ class SqliteTarget:
 
     def _windows(self) -> SqliteWindows:
         return SqliteWindows(
-            self.path, self._inode, self._run, self._epoch, self._filling, self._schema, self._mode is Mode.UPSERT
+            self.path,
+            self._inode,
+            self._run,
+            self._epoch,
+            self._filling,
+            self._schema,
+            self._mode is Mode.UPSERT,
+            self._replay,
         )
 
     def _widen(self, connection: sqlite3.Connection, needs: Mapping[str, ColumnType]) -> None:

@@ -60,6 +60,7 @@ class SqliteWindows:
         table: where rows go.
         schema: its columns.
         replacing: rows whose key is there already take the place of those.
+        replay: id of the run whose windows hold refused rows of settled windows of `run`; None when they are its own.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class SqliteWindows:
     table: str
     schema: Schema
     replacing: bool = False
+    replay: str | None = None
 
     @property
     def normalizer(self) -> NormalizerFactory:
@@ -148,22 +150,33 @@ class SqliteWindows:
         faults.reach("window.after_write", window.number)
         connection.execute(
             "UPDATE _streamconsole_windows SET rows_read = ?, rows_written = ?, rejects = ? WHERE run = ? AND lo = ?",
-            (written.rows_read, written.rows_written, written.rejects, self.run, window.lo),
+            (written.rows_read, written.rows_written, written.rejects, self.replay or self.run, window.lo),
         )
+        if self.replay is not None:
+            self._count_again(connection, window, written)
         faults.reach("window.before_commit", window.number)
         return written
+
+    def _count_again(self, connection: sqlite3.Connection, window: Window, written: Written) -> None:
+        """What the window of the run itself comes to by that."""
+        counted = connection.execute(
+            "UPDATE _streamconsole_windows SET rows_written = rows_written + ?, rejects = ? WHERE run = ? AND lo = ?",
+            (written.rows_written, written.rejects, self.run, window.lo),
+        )
+        if not counted.rowcount:
+            raise not_settled(self.path, self.run, window)
 
     def _claim(self, connection: sqlite3.Connection, window: Window) -> Written | None:
         """Put the ledger's key in; what is known when it was there already."""
         claimed = connection.execute(
             "INSERT INTO _streamconsole_windows VALUES (?, ?, ?, 0, 0, 0, ?) ON CONFLICT DO NOTHING",
-            (self.run, window.lo, window.hi, time()),
+            (self.replay or self.run, window.lo, window.hi, time()),
         )
         if claimed.rowcount:
             return None
         hi, *counts = connection.execute(
             "SELECT hi, rows_read, rows_written, rejects FROM _streamconsole_windows WHERE run = ? AND lo = ?",
-            (self.run, window.lo),
+            (self.replay or self.run, window.lo),
         ).fetchone()
         if hi != window.hi:
             raise RuntimeError(f"window {window.number} was cut at {window.hi}, the target's ledger has {hi}")
@@ -194,6 +207,13 @@ def check_epoch(connection: sqlite3.Connection, run: str, epoch: int) -> None:
     row = connection.execute("SELECT epoch FROM _streamconsole_runs WHERE run = ?", (run,)).fetchone()
     if row is None or row[0] != epoch:
         raise StaleEpoch(f"run {run} has been taken over by another process")
+
+
+def not_settled(target: object, run: str, window: Window) -> SideLost:
+    """The error that a target has lost a window whose refused rows were to be added to it."""
+    return SideLost(
+        "target", f"{target}: its ledger has no window {window.number} of run {run} any more: move the rows anew"
+    )
 
 
 def refuse_another_file(path: Path, inode: int) -> None:

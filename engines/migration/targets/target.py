@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from streamconsole.engines.migration.batch import Batch, NormalizerFactory, Reader
 from streamconsole.engines.migration.columns import ColumnType
@@ -81,6 +81,39 @@ class CopyingWriter(WindowWriter, Protocol):
         """In its turn claim the window, copy its rows and write the ledger row, all or nothing (blocking).
 
         None, and nothing is done, when one of its rows must be looked at. Errors as of `write`.
+        """
+        ...
+
+
+class Owned(NamedTuple):
+    """A run under its owner's epoch."""
+
+    run: str
+    epoch: int
+
+
+@runtime_checkable
+class Reopening(Protocol):
+    """A target that takes rows of windows that are settled: the refused ones, once they fit."""
+
+    def look_up(self, run: str) -> None:
+        """Look, without writing, whether what a run wrote is still there (blocking).
+
+        Raises:
+            Refused: it is not, or cannot be told.
+        """
+        ...
+
+    async def reopen(self, of: Owned, replay: Owned) -> list[Settled]:
+        """Make ready to write refused rows of a run, in the place of `open`; gives the windows replayed already.
+
+        Args:
+            of: the run; nobody else may write for it meanwhile.
+            replay: the run that does it: its windows are claimed in its own name.
+
+        Raises:
+            Refused: it cannot be written.
+            StaleEpoch: a newer owner has been here.
         """
         ...
 

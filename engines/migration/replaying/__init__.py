@@ -1,0 +1,1 @@
+"""Refused rows of a run, read again and fitted anew."""

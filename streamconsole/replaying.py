@@ -1,0 +1,58 @@
+"""What a replay of refused rows goes by: the mapping as it is now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from streamconsole.engines.errors import Refused
+from streamconsole.engines.workspace import runs
+from streamconsole.engines.workspace.runs import Run
+from streamconsole.runbook import NamedMigration, load
+from streamconsole.session import Session
+
+
+def mapping_now(run: Run, runbook: Path | None = None) -> dict[str, Any]:
+    """Columns and transforms of a run as its runbook says now; empty when it came from none (blocking).
+
+    Args:
+        run: whose refused rows are replayed.
+        runbook: to be looked at instead of the one that the run came from.
+
+    Raises:
+        Refused: the runbook cannot be read, or does not know the migration any more.
+    """
+    known = run.plan.get("runbook")
+    path = runbook or (Path(known) if known else None)
+    if path is None:
+        return {}
+    for migration in load(path).migration:
+        if _is_of(run, migration):
+            return migration.model_dump(mode="json", include={"columns", "transform"})
+    raise Refused(f"runbook {path} has no migration {run.name!r}: name another one with --runbook, or a --map")
+
+
+async def replay(session: Session, run_id: str, changed: dict[str, Any] | None, runbook: Path | None = None) -> str:
+    """Make a replay ready to be started; gives its id, or that of the run itself when none of its rows is refused.
+
+    Args:
+        session: the open workspace.
+        run_id: the run.
+        changed: settings that are others now; None for what its runbook says.
+        runbook: to be looked at instead of the one that the run came from.
+
+    Raises:
+        Refused: it cannot be done.
+    """
+    run = await session.workspace.read(runs.get, run_id)
+    if "replays" in run.plan:
+        run = await session.workspace.read(runs.get, run.plan["replays"])
+    if changed is None:
+        changed = mapping_now(run, runbook)
+    made = await session.migration.replay(run.id, changed)
+    return run.id if made is None else made.id
+
+
+def _is_of(run: Run, migration: NamedMigration) -> bool:
+    whole = migration.tables is not None and run.name.startswith(f"{migration.name}.")
+    return run.name == migration.name or whole
