@@ -7,6 +7,7 @@ the workspace when it has changed. Screens ask `tick` what changed, and paint on
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -91,6 +92,7 @@ class Model:
         self._journal = bus.journal(capacity=100_000)
         self._dropped = 0
         self._stale: set[str] = set()
+        self._waiting: dict[str, str] = {}
         self._changed = True
         self._owned: list[str] = []
         self._rest_until = 0.0
@@ -128,8 +130,20 @@ class Model:
 
     @property
     def planned(self) -> list[RunView]:
-        """Runs that nobody has started yet, the oldest first."""
-        return [view for view in reversed(self.runs.values()) if view.run.state is RunState.PLANNED and not view.owner]
+        """Runs that nobody has started yet and that need not wait, the oldest first."""
+        return [
+            view
+            for view in reversed(self.runs.values())
+            if view.run.state is RunState.PLANNED and not view.owner and not view.waiting
+        ]
+
+    def show_waiting(self, waiting: Mapping[str, str]) -> None:
+        """Which runs cannot begin yet, and what they wait for."""
+        self._waiting = dict(waiting)
+        for run_id, view in self.runs.items():
+            if view.waits != self._waiting.get(run_id, ""):
+                view.waits = self._waiting.get(run_id, "")
+                self._news.runs.add(run_id)
 
     async def reload(self) -> None:
         """Read what is new in the workspace."""
@@ -283,6 +297,7 @@ class Model:
         view.moved(each.run.state, each.run.reason, 0)
         view.run, view.here, view.owner = each.run, here, each.owner
         view.workers, view.rate = workers_of(each.run), rate_of(each.run)
+        view.waits = self._waiting.get(each.run.id, "")
         if not here and each.run.id != self.watched:
             view.ledger = None
         if each.windows is not None:

@@ -51,7 +51,7 @@ def run_row(view: RunView) -> Row:
     return (
         view.word,
         view.run.id,
-        share(view),
+        "" if view.waiting else share(view),
         count(view.totals.rows_written),
         count(rows_a_second) if view.running else "",
         span(ceil(eta)) if eta is not None else "",
@@ -91,6 +91,8 @@ def about(view: RunView, width: int) -> Text:
 
 
 def _standing(view: RunView) -> str:
+    if view.waiting:
+        return clean(view.waits)
     if view.interrupted:
         return "interrupted: its process died, p resumes it"
     held = f", held by {clean(view.owner)}" if view.owner and not view.here else ""

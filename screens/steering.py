@@ -67,7 +67,7 @@ def keys_for(view: RunView | None, planned: int) -> Keys:
     """
     if view is not None:
         if view.run.state is RunState.PLANNED:
-            yield "r", "Start"
+            yield from () if view.waiting else (("r", "Start"),)
         elif not view.finished:
             yield "p", "Pause" if view.running else "Resume"
         if view.totals.failed:
@@ -82,6 +82,8 @@ def no_use(view: RunView, verb: Verb) -> str | None:
         return f"{view.run.id} is {view.run.state}: there is nothing to cancel"
     if verb is Verb.RETRY and not view.totals.failed and not view.running:
         return f"{view.run.id}: no window has failed"
+    if verb is Verb.RESUME and view.waiting:
+        return f"{view.run.id} {view.waits}: it begins by itself then"
     if verb is Verb.RESUME and view.finished:
         again = ": a does its failed windows again" if view.totals.failed else ""
         return f"{view.run.id} is {view.run.state}{again or ': there is nothing to resume'}"

@@ -56,6 +56,7 @@ class RunView:
         owner: the living process that works on it, for people; empty for nobody.
         workers: windows in hand at once.
         rate: the limit to how fast it goes, as it is kept; None for none.
+        waits: what it waits for, in words, before it can begin; empty when it need not.
         ledger: every window by number, kept for runs that are worked on here or looked at. Where there is
             one, the totals follow from it: an event that comes twice counts once.
     """
@@ -66,6 +67,7 @@ class RunView:
     totals: Totals
     workers: int
     rate: str | None = None
+    waits: str = ""
     ledger: dict[int, WindowView] | None = None
     at_work: dict[int, WorkerView] = field(default_factory=dict)
     _samples: deque[_Sample] = field(default_factory=lambda: deque(maxlen=64))
@@ -111,6 +113,11 @@ class RunView:
         return self.run.state is RunState.RUNNING and not self.owner and not self.here
 
     @property
+    def waiting(self) -> bool:
+        """It cannot begin yet: others must be done before it."""
+        return bool(self.waits) and self.run.state is RunState.PLANNED
+
+    @property
     def finished(self) -> bool:
         """It came to its end; failed windows may be left."""
         return self.run.state in FINISHED_RUNS
@@ -118,6 +125,8 @@ class RunView:
     @property
     def word(self) -> str:
         """Its state, in one word."""
+        if self.waiting:
+            return "waiting"
         return "interrupted" if self.interrupted else str(self.run.state)
 
     def moved(self, state: RunState, reason: str | None, at: float) -> None:

@@ -15,6 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 
 from streamconsole import exit_codes, themes
+from streamconsole.dependants import Dependants
 from streamconsole.driver import ConsoleDriver, TerminalLost
 from streamconsole.engines import faults
 from streamconsole.engines.control import Command
@@ -86,6 +87,7 @@ class ConsoleApp(App[None]):
         self.told = ("; ".join(problems), bool(problems))
         self.leaving = Leaving(self, settings.on_hangup, settings.drain_timeout)
         self.model = Model(session.workspace, session.supervisor, session.bus)
+        self.dependants = Dependants(self, work)
         self._work = list(work)
         self._start = start
         self._followed: set[str] = set()
@@ -119,12 +121,12 @@ class ConsoleApp(App[None]):
         for each in self._work:
             try:
                 await self.session.supervisor.start(each.run, retry_failed=each.retry_failed)
-                await self._follow(each.run)
+                await self.follow(each.run)
             except StreamConsoleError as error:
                 self.ended[each.run] = Ended(each.run, None, error)
                 self.tell(str(error), bad=True)
 
-    async def _follow(self, run_id: str) -> None:
+    async def follow(self, run_id: str) -> None:
         """Tell how work on a run ends in this process."""
         if run_id in self.session.supervisor.owned and run_id not in self._followed:
             self._followed.add(run_id)
@@ -139,6 +141,12 @@ class ConsoleApp(App[None]):
         self.ended[ended.run] = ended
         if ended.error is not None:
             self.tell(str(ended.error), bad=True)
+        self.dependants.look()
+
+    @property
+    def settling(self) -> bool:
+        """Whether work has just ended here, and what may follow it is not begun yet."""
+        return self.dependants.busy or not self._followed.issubset(self.session.supervisor.owned)
 
     # The beat --------------------------------------------------------------------------------------
 
@@ -150,6 +158,7 @@ class ConsoleApp(App[None]):
         if self._line_is_slow():
             return
         changes = self.model.tick()
+        self.dependants.notice()
         if self.model.trouble and self.told[0] != self.model.trouble:
             self.tell(self.model.trouble, bad=True)
         if isinstance(self.screen, QuitScreen):
@@ -202,12 +211,12 @@ class ConsoleApp(App[None]):
 
     async def _send(self, command: Command) -> None:
         try:
-            outcome = await self.session.supervisor.command(command)
+            outcome = await self.dependants.instead(command) or await self.session.supervisor.command(command)
         except StreamConsoleError as error:
             self.tell(f"{command.verb} {_object_of(command)}: {error}", bad=True)
             return
         self.tell(f"{command.verb} {_object_of(command)}: {outcome.text}", bad=not outcome.done)
-        await self._follow(command.run)
+        await self.follow(command.run)
 
     def tell(self, text: str, *, bad: bool = False) -> None:
         """Show a line to the operator; it stays until the next."""

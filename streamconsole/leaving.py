@@ -33,6 +33,11 @@ class Leaving:
         self._within = within
         self._draining: asyncio.Task[None] | None = None
 
+    @property
+    def under_way(self) -> bool:
+        """Whether it is ending: nothing is begun any more."""
+        return self._draining is not None
+
     def listen(self) -> None:
         """Handle signals from now on; the loop lets go of them when it closes."""
         loop = asyncio.get_running_loop()
@@ -71,7 +76,11 @@ class Leaving:
         """Without a screen there is no reason to stay once nothing is active, and nobody to resume it."""
         supervisor = self._app.session.supervisor
         snapshots = [supervisor.snapshot(run_id) for run_id in supervisor.owned]
-        if self._draining is None and all(each and each.state == "paused" and not each.active for each in snapshots):
+        if (
+            not self.under_way
+            and not self._app.settling
+            and all(each and each.state == "paused" and not each.active for each in snapshots)
+        ):
             self.leave()
 
     async def _drain(self) -> None:

@@ -88,6 +88,7 @@ def _table(*states: State) -> dict[str, State]:
 STATES: Final[Mapping[Kind, Mapping[str, State]]] = {
     "run": _table(
         _pending("planned", "plan"),
+        _pending("waiting", "wait", "◷", "o"),
         _running("running", "run"),
         _paused("paused"),
         _failed("interrupted", "dead", "↯"),
