@@ -191,4 +191,5 @@ def exchanged(totals: Totals, old: WindowView | None, new: WindowView) -> Totals
         rows_written=totals.rows_written + new.rows - before.rows,
         rejects=totals.rejects + new.rejects - before.rejects,
         offset_done=totals.offset_done + new.span - before.span,
+        uneven=totals.uneven + (new.rejects > 0) - (before.rejects > 0),
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from streamconsole.chain import Chain, Place, held_back, spread
 from streamconsole.engines.bus import Bus
 from streamconsole.engines.errors import StreamConsoleError
+from streamconsole.engines.states import FINISHED_RUNS
 from streamconsole.engines.supervisor import Ended
 from streamconsole.reporting import Reporter
 from streamconsole.session import Session
@@ -108,12 +109,14 @@ async def work(session: Session, todo: Sequence[Work], reporter: Reporter, *, wi
     ended: list[Ended] = []
     held: dict[str, str] = {}
     begun, left = list[Work](), list(todo)
+    refused: list[str] = []
     async with stopper.listening(), reporting(session, reporter):
         while left and not stopper.stopping:
             each = left.pop(0)
             begun.append(each)
             if each.done:
                 reporter.say(f"{each.run}: {each.done}")
+                left[:0] = await _verification_after(session, each.run, refused)
                 continue
             reason = await held_back(session.workspace, each.place, chain_of(begun))
             if reason is not None:
@@ -123,8 +126,9 @@ async def work(session: Session, todo: Sequence[Work], reporter: Reporter, *, wi
                 left[:0] = await _spread(session, begun, ended)
             else:
                 ended.append(await _one(session, each, stopper))
+                left[:0] = await _verification_after(session, each.run, refused)
     todo = [*begun, *left]
-    summary = Summary(await summarise(session.workspace, [each.run for each in todo], ended, held))
+    summary = Summary(await summarise(session.workspace, [each.run for each in todo], ended, held), refused=refused)
     summary.stopped_by = stopper.signal
     return summary
 
@@ -176,6 +180,16 @@ async def _spread(session: Session, begun: list[Work], ended: list[Ended]) -> li
         return []
     begun.pop()
     return [Work(run_id, place=place) for run_id, place in tables]
+
+
+async def _verification_after(session: Session, run: str, refused: list[str]) -> list[Work]:
+    """The verification that a run asks for when it is completed, if it does; why it cannot be made goes to `refused`."""
+    try:
+        verification = await session.migration.verification_after(run)
+    except StreamConsoleError as error:
+        refused.append(str(error))
+        return []
+    return [Work(verification.id, done=verification.state in FINISHED_RUNS)] if verification is not None else []
 
 
 async def _one(session: Session, each: Work, stopper: Stopper) -> Ended:

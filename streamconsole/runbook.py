@@ -94,12 +94,13 @@ class NamedTransfer(TransferSettings):
 
 
 class Runbook(BaseModel):
-    """What an operator wants done, from a file."""
+    """What an operator wants done, from a file; `verify` holds for migrations that say nothing of it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     workspace: WorkspaceSettings = WorkspaceSettings()
     console: ConsoleSettings = ConsoleSettings()
+    verify: bool = False
     migration: tuple[NamedMigration, ...] = ()
     transfer: tuple[NamedTransfer, ...] = ()
     queue: tuple[NamedQueue, ...] = ()
@@ -228,6 +229,7 @@ def _resolved(runbook: Runbook, folder: Path) -> Runbook:
                 "source": absolute(migration.source, folder),
                 "target": absolute(migration.target, folder),
                 "transform": tuple(at_home(each, folder) for each in migration.transform),
+                "verify": migration.verify if "verify" in migration.model_fields_set else runbook.verify,
             }
         )
         for migration in runbook.migration

@@ -162,9 +162,8 @@ class RunSummary:
         totals, changed = self.totals, self.run.plan.get("changed")
         told = [f"{self.verifies} verified: {counted(totals.rows_read, 'row')} compared"]
         if totals.rejects:
-            told.append(
-                f"{counted(totals.rejects, 'row')} differ (`streamconsole runs rejects {self.run.id}{self.where}`)"
-            )
+            differ = f"{counted(totals.rejects, 'row')} {'differs' if totals.rejects == 1 else 'differ'}"
+            told.append(f"{differ} (`streamconsole runs rejects {self.run.id}{self.where}`)")
         elif not totals.failed:
             told.append("both sides are equal")
         if totals.failed:

@@ -19,8 +19,8 @@ from streamconsole.engines.migration.targets.sql import SqlTarget
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
 from streamconsole.engines.migration.verifying import work as verifying
 from streamconsole.engines.migration.work import Work, moving
-from streamconsole.engines.states import EngineKind, RunState
-from streamconsole.engines.workspace import Workspace, replays, runs
+from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState
+from streamconsole.engines.workspace import Workspace, replays, runs, verifications
 from streamconsole.engines.workspace.runs import Run
 
 
@@ -69,6 +69,31 @@ class MigrationEngine:
             Refused: they cannot be read again, or not be written.
         """
         return await replaying.create(self._workspace, run_id, changed)
+
+    async def verification_of(self, run_id: str) -> Run:
+        """The verification of a run that is not at its end yet, else a new one.
+
+        Raises:
+            Refused: the run cannot be verified.
+        """
+        known = await self._workspace.read(verifications.newest_of, run_id)
+        if known is not None and known.state not in FINISHED_RUNS:
+            return known
+        return await self.verify(run_id)
+
+    async def verification_after(self, run_id: str) -> Run | None:
+        """The verification that a completed run asks for: the one made since its end, else a new one.
+
+        Raises:
+            Refused: the run cannot be verified.
+        """
+        run = await self._workspace.read(runs.get, run_id)
+        if run.engine is not self.kind or run.state is not RunState.COMPLETED or not run.spec.get("verify"):
+            return None
+        known = await self._workspace.read(verifications.newest_of, run_id)
+        if known is not None and known.created_at >= (run.finished_at or 0):
+            return known
+        return await self.verify(run_id)
 
     async def _work_of(self, run: Run) -> Work:
         owner = f"{run.id}/{run.epoch}"

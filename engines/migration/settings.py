@@ -85,6 +85,7 @@ class MigrationSettings(BaseModel):
         columns: what becomes of single columns after that, by their keys.
         tables: tables of a whole database, in place of fragments: `all`, or their names.
         constraints: indexes and constraints of the source's table are made in the target, too; so it is with `tables`.
+        verify: when it is completed, compare both sides.
         writers: child processes that read, fit and write windows; 0 for threads of this process; None for as many
             as pay for input of this size.
     """
@@ -110,6 +111,7 @@ class MigrationSettings(BaseModel):
     create: bool = True
     tables: Literal["all"] | tuple[str, ...] | None = None
     constraints: bool = False
+    verify: bool = False
     writers: Annotated[int, Field(ge=0, le=64)] | None = None
     pool: Literal["threads", "processes"] | None = None
     transform: tuple[TransformSettings, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, case, func, insert, literal, select, update
 
 from streamconsole.engines.states import WindowState
 from streamconsole.engines.units import Window
@@ -53,7 +53,7 @@ class WindowRecord:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over a run's windows; `offset_done` in the unit of the windows' offsets."""
+    """Sums over a run's windows; `offset_done` in the unit of the windows' offsets, `uneven` those with rejects."""
 
     pending: int = 0
     running: int = 0
@@ -63,6 +63,7 @@ class Totals:
     rows_written: int = 0
     rejects: int = 0
     offset_done: int = 0
+    uneven: int = 0
 
     @property
     def windows(self) -> int:
@@ -212,6 +213,7 @@ def totals(connection: Connection, run_ids: Sequence[str]) -> dict[str, Totals]:
             func.sum(windows.c.rows_read).label("rows_read"),
             func.sum(windows.c.rows_written).label("rows_written"),
             func.sum(windows.c.rejects).label("rejects"),
+            func.sum(case((windows.c.rejects > 0, 1), else_=0)).label("uneven"),
             func.sum(windows.c.hi - windows.c.lo).label("offset"),
         )
         .where(windows.c.run.in_(run_ids))
@@ -221,7 +223,7 @@ def totals(connection: Connection, run_ids: Sequence[str]) -> dict[str, Totals]:
     for row in rows:
         of_run = sums[row.run]
         of_run[row.state] = row.windows
-        for column in ("rows_read", "rows_written", "rejects"):
+        for column in ("rows_read", "rows_written", "rejects", "uneven"):
             of_run[column] = of_run.get(column, 0) + getattr(row, column)
         if row.state == WindowState.COMPLETED:
             of_run["offset_done"] = row.offset

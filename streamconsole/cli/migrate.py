@@ -70,6 +70,7 @@ class Size(click.ParamType[int]):
 )
 @click.option("--map", "columns", metavar="FILE", help="TOML or JSON: per column rename, drop, type.")
 @click.option("--pool", help="Where windows are moved: threads or processes.  [default: what pays]")
+@click.option("--verify/--no-verify", default=None, help="When it is done, compare both sides.  [default: no]")
 @click.option("--dry-run", is_flag=True, help="Print what would be done; write nothing.")
 @click.option(
     "--tables", metavar="LIST|all", help="A whole database: these tables, or all of them; SOURCE and TARGET without #."

@@ -76,23 +76,26 @@ def list_runs(context: click.Context, states: frozenset[RunState] | None, limit:
 @click.pass_context
 def show(context: click.Context, run: str) -> None:
     """One run: what it does, how far it is, who works on it."""
-    from streamconsole.engines.workspace import runs, windows
+    from streamconsole.engines.workspace import runs, verifications, windows
     from streamconsole.summary import summarise
 
     async def collect(workspace: Workspace) -> Any:
         found = await workspace.read(runs.get, run)
         owner = await workspace.read(runs.owner_of, found.id, workspace.locks)
         failures = await workspace.read(windows.failures_of, found.id)
-        return (await summarise(workspace, [found.id]))[0], owner, failures
+        verdict = await workspace.read(verifications.verdict_on, found.id)
+        return (await summarise(workspace, [found.id]))[0], owner, failures, verdict
 
-    summary, owner, failures = look(context, collect)
+    summary, owner, failures, verdict = look(context, collect)
     if given(context).json:
         sides = {side: mask(str(summary.run.spec.get(side, ""))) for side in ("source", "target")}
         about = {"spec": summary.run.spec | sides, "plan": summary.run.plan, "owner": str(owner) if owner else None}
+        about["verification"] = verdict.as_json() if verdict else None
         print_json([summary.as_json() | about | {"failures": failures}])
         return
     say(summary.sentence())
-    print_table(("", ""), _facts(summary, owner))
+    verified = [("verified", f"{verdict.text} ({verdict.run.id})")] if verdict else []
+    print_table(("", ""), [*_facts(summary, owner), *verified])
     for failure in failures[:10]:
         say(f"  window {failure['window']}, attempt {failure['attempt']}: {failure['message']}")
 

@@ -22,7 +22,7 @@ from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState
 from streamconsole.engines.transfer.planning import TransferPlan
 from streamconsole.engines.transfer.planning import plan as plan_transfer
 from streamconsole.engines.transfer.settings import TransferSettings
-from streamconsole.engines.workspace import runs
+from streamconsole.engines.workspace import runs, verifications
 from streamconsole.engines.workspace.events import KEEP_EVENTS
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.headless import DONE_ALREADY, Work
@@ -266,7 +266,12 @@ async def _replay(session: Session, todo: Todo, run_id: str) -> Work:
 
 async def _is_unfinished(session: Session, todo: Todo) -> bool:
     """Whether a runbook was begun and did not come to its end: then what is done in it is not done again."""
-    return any(run.state not in FINISHED_RUNS for run in await _all_known(session, todo))
+    for run in await _all_known(session, todo):
+        # One that is to be verified, and is not, is not at its end either.
+        owed = run.state is RunState.COMPLETED and run.spec.get("verify")
+        if run.state not in FINISHED_RUNS or (owed and await session.workspace.read(verifications.owed, run)):
+            return True
+    return False
 
 
 async def _all_known(session: Session, todo: Todo) -> list[Run]:

@@ -63,7 +63,7 @@ async def create(workspace: Workspace, run_id: str, workers: int | None = None) 
     whole = None if extent is None else border + extent
     plan |= {"size": size if target.side.keyed else whole, "border": border, "base": base}
     spec = settings.model_copy(
-        update={"limit": None, "max_rejects": None, "windows": () if target.side.keyed else None}
+        update={"limit": None, "max_rejects": None, "verify": False, "windows": () if target.side.keyed else None}
         | ({"workers": workers} if workers is not None else {})
     )
     return await workspace.write(_record, run, spec.model_dump(mode="json"), plan)
