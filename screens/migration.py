@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from streamconsole.engines.control import Verb
-from streamconsole.engines.states import EngineKind
+from streamconsole.engines.states import EngineKind, RunState
 from streamconsole.screens.base import ConsoleScreen
 from streamconsole.screens.formats import count, size
 from streamconsole.screens.model import Changes
@@ -36,6 +36,7 @@ class MigrationScreen(ConsoleScreen):
         Binding("t", "retry_one", "Retry one", id="window.retry"),
         Binding("e", "problems", "Problems", id="view.problems"),
         Binding("x", "rejects", "Rejects", id="view.rejects"),
+        Binding("v", "verify", "Verify", id="run.verify"),
         Binding("escape", "home", "Runs", id="view.runs"),
     ]
 
@@ -94,11 +95,13 @@ class MigrationScreen(ConsoleScreen):
         view = self.chosen()
         if view is None:
             return
+        if view.run.state is RunState.COMPLETED and not view.verifies:
+            yield "v", "Verify"
         if self.has_class("-problems") and not self.has_class("-wide"):
             yield "e", "Workers"
         else:
             yield "e", "Problems"
-        yield "x", "Refused"
+        yield "x", "Differences" if view.verifies else "Refused"
         if not view.finished:
             yield "m", "Limit"
 
@@ -153,7 +156,7 @@ class MigrationScreen(ConsoleScreen):
         view = self.chosen()
         if view is None:
             return
-        text = about(view, self.size.width)
+        text = about(view, self.size.width, self.model.verification_of(view.run.id))
         if text != self._about:
             self._about = text
             self.query_one("#about", Static).update(text, layout=False)
@@ -163,7 +166,8 @@ class MigrationScreen(ConsoleScreen):
         table = self.query_one("#workers", LiveTable)
         at_work = view.at_work.copy()
         numbers = sorted(number for number, worker in at_work.items() if worker.window or number <= view.workers)
-        rows = [worker_row(at_work[number]) for number in numbers]
+        verbs = ("comparing",) if view.verifies else ()
+        rows = [worker_row(at_work[number], *verbs) for number in numbers]
         if table.shown_keys() != numbers:
             table.set_rows(numbers, rows)
         else:
@@ -247,9 +251,20 @@ class MigrationScreen(ConsoleScreen):
     def action_rejects(self) -> None:
         view = self.chosen()
         if view is None or not view.totals.rejects:
-            self.desk.tell("no row was refused")
+            self.desk.tell("no row differs" if view is not None and view.verifies else "no row was refused")
         else:
             self.app.push_screen(WindowDetail(self.model, view, None))
+
+    def action_verify(self) -> None:
+        view = self.chosen()
+        if view is None:
+            self.desk.tell("no run is chosen", bad=True)
+        elif view.verifies:
+            self.desk.tell(
+                f"{view.run.id} is a verification itself: choose {view.verifies} to verify it anew", bad=True
+            )
+        else:
+            self.desk.verify(view.run.id)
 
     def action_home(self) -> None:
         self.runs_table.focus()

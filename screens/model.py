@@ -128,6 +128,10 @@ class Model:
         """The runs of one engine, the newest first."""
         return [view for view in self.runs.values() if view.run.engine is kind]
 
+    def verification_of(self, run_id: str) -> RunView | None:
+        """The newest verification of a run."""
+        return next((view for view in self.runs.values() if view.verifies == run_id), None)
+
     @property
     def planned(self) -> list[RunView]:
         """Runs that nobody has started yet and that need not wait, the oldest first."""

@@ -61,10 +61,10 @@ def run_row(view: RunView) -> Row:
     )
 
 
-def worker_row(worker: WorkerView) -> Row:
-    """A worker as a row."""
+def worker_row(worker: WorkerView, verb: str = "reading, fitting, writing") -> Row:
+    """A worker as a row; `verb` is what it does with a window."""
     busy = worker.window is not None
-    doing = worker.note or (("again, " if worker.attempt > 1 else "") + "reading, fitting, writing" if busy else "free")
+    doing = worker.note or (("again, " if worker.attempt > 1 else "") + verb if busy else "free")
     return (
         worker.number,
         worker.window if busy else None,
@@ -75,12 +75,12 @@ def worker_row(worker: WorkerView) -> Row:
     )
 
 
-def about(view: RunView, width: int) -> Text:
-    """A run in two lines of so many cells: what it is, and how far."""
+def about(view: RunView, width: int, verification: RunView | None = None) -> Text:
+    """A run in two lines of so many cells: what it is, how far, and what its verification says."""
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(clean(view.run.id), style="bold")
     text.append(f"  {_standing(view)}  {_where(view)}\n")
-    facts = _facts(view)
+    facts = _facts(view) + (_verdict(verification) if verification is not None else [])
     room = width - 2 - len("  ".join(word for word, _ in facts))
     if view.share is not None and room >= 8:
         text.append(bar(view.share, min(40, room - 2)) + "  ")
@@ -106,7 +106,8 @@ def _where(view: RunView) -> str:
 
 def _facts(view: RunView) -> list[tuple[str, bool]]:
     totals, eta = view.totals, view.eta()
-    facts = [(share(view), True), (f"{totals.rows_written:,} rows", False)]
+    done = f"{totals.rows_read:,} rows compared" if view.verifies else f"{totals.rows_written:,} rows"
+    facts = [(share(view), True), (done, False)]
     if eta is not None:
         facts.append((f"ETA {span(ceil(eta))}", False))
     if view.running:
@@ -117,6 +118,19 @@ def _facts(view: RunView) -> list[tuple[str, bool]]:
         facts.append((f"in {span((view.run.finished_at - view.run.started_at) / 1000)}", False))
     if totals.failed:
         facts.append((f"{totals.failed:,} failed", True))
-    if totals.rejects:
+    verdict = view.verdict
+    if verdict is not None and verdict.equal is not None:
+        facts.append((verdict.text, True))
+    elif totals.rejects:
         facts.append((f"{totals.rejects:,} refused", True))
     return facts
+
+
+def _verdict(verification: RunView) -> list[tuple[str, bool]]:
+    """What a verification of a run says, or how far it is."""
+    verdict = verification.verdict
+    if verdict is None:
+        return []
+    if verification.running and verdict.equal is None:
+        return [(f"verifying {share(verification)}".rstrip(), False)]
+    return [(f"verified: {verdict.text}", verdict.equal is False)]

@@ -31,6 +31,10 @@ class Desk(Protocol):
         """Send a command; its outcome appears in the status line."""
         ...
 
+    def verify(self, run_id: str) -> None:
+        """Verify a run, or go on with its verification, and show it."""
+        ...
+
     def tell(self, text: str, *, bad: bool = False) -> None:
         """Show a line to the operator."""
         ...

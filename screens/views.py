@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from streamconsole.engines.states import FINISHED_RUNS, RunState, WindowState
 from streamconsole.engines.workspace.runs import Run
+from streamconsole.engines.workspace.verifications import Verdict
 from streamconsole.engines.workspace.windows import Totals
 
 RATE_SECONDS = 5.0
@@ -76,6 +77,16 @@ class RunView:
     def unit(self) -> str:
         """What offsets count: `bytes` or `rows`."""
         return str(self.run.plan.get("unit", "rows"))
+
+    @property
+    def verifies(self) -> str | None:
+        """The run that it verifies, if it is a verification."""
+        return self.run.plan.get("verifies")
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What it says, if it is a verification."""
+        return Verdict(self.run, self.totals) if self.verifies else None
 
     @property
     def goal(self) -> int | None:

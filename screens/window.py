@@ -66,10 +66,11 @@ class WindowDetail(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical() as panel:
-            title = f"window {self._number}" if self._number else "refused rows"
+            refused = "rows that differ" if self._view.verifies else "refused rows"
+            title = f"window {self._number}" if self._number else refused
             panel.border_title = Text(f"{clean(self._view.run.id)}: {title}")
             yield Static(id="facts", markup=False)
-            yield LiveTable(REJECT_COLUMNS, empty="No row was refused")
+            yield LiveTable(REJECT_COLUMNS, empty="No row differs" if self._view.verifies else "No row was refused")
             yield Static(id="reject", markup=False)
         yield KeyLine((("esc", "Back"),))
 
@@ -88,7 +89,8 @@ class WindowDetail(ModalScreen[None]):
     def _refused_in_all(self) -> str:
         total = self._view.totals.rejects
         more = f", the first {REJECTS_SHOWN:,} of them here" if total > REJECTS_SHOWN else ""
-        return f"{total:,} rows refused{more}; `streamconsole runs rejects {self._view.run.id}` prints them all"
+        what = "differ" if self._view.verifies else "refused"
+        return f"{total:,} rows {what}{more}; `streamconsole runs rejects {self._view.run.id}` prints them all"
 
     async def _about_window(self, number: int) -> Text:
         record = await self._model.workspace.read(windows.get, self._view.run.id, number)

@@ -36,6 +36,7 @@ from streamconsole.screens.too_small import LEAST_HEIGHT, LEAST_WIDTH, TooSmall
 from streamconsole.screens.welcome import WelcomeScreen
 from streamconsole.screens.widgets.status_line import StatusLine
 from streamconsole.session import Session
+from streamconsole.verifying import Verifications
 
 BEAT = 0.1
 """Seconds between two paintings while the line keeps up; slower when it does not."""
@@ -86,6 +87,7 @@ class ConsoleApp(App[None]):
         self.failure: str | None = None
         self.told = ("; ".join(problems), bool(problems))
         self.leaving = Leaving(self, settings.on_hangup, settings.drain_timeout)
+        self.verifications = Verifications(self)
         self.model = Model(session.workspace, session.supervisor, session.bus)
         self.dependants = Dependants(self, work)
         self._work = list(work)
@@ -141,12 +143,13 @@ class ConsoleApp(App[None]):
         self.ended[ended.run] = ended
         if ended.error is not None:
             self.tell(str(ended.error), bad=True)
+        self.verifications.ended(ended)
         self.dependants.look()
 
     @property
     def settling(self) -> bool:
         """Whether work has just ended here, and what may follow it is not begun yet."""
-        return self.dependants.busy or not self._followed.issubset(self.session.supervisor.owned)
+        return self.dependants.busy or self.verifications.starting or not self._followed.issubset(self.session.supervisor.owned)
 
     # The beat --------------------------------------------------------------------------------------
 
@@ -217,6 +220,13 @@ class ConsoleApp(App[None]):
             return
         self.tell(f"{command.verb} {_object_of(command)}: {outcome.text}", bad=not outcome.done)
         await self.follow(command.run)
+
+    def verify(self, run_id: str) -> None:
+        """Verify a run, or go on with its verification, and show it."""
+        if self.read_only:
+            self.tell(READ_ONLY, bad=True)
+        else:
+            self.verifications.asked(run_id)
 
     def tell(self, text: str, *, bad: bool = False) -> None:
         """Show a line to the operator; it stays until the next."""
