@@ -183,7 +183,7 @@ async def _spread(session: Session, begun: list[Work], ended: list[Ended]) -> li
 
 
 async def _verification_after(session: Session, run: str, refused: list[str]) -> list[Work]:
-    """The verification that a run asks for when it is completed, if it does; why it cannot be made goes to `refused`."""
+    """The verification that a completed run asks for, if it does; why it cannot be made goes to `refused`."""
     try:
         verification = await session.migration.verification_after(run)
     except StreamConsoleError as error:
