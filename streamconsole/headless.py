@@ -189,7 +189,10 @@ async def _verification_after(session: Session, run: str, refused: list[str]) ->
     except StreamConsoleError as error:
         refused.append(str(error))
         return []
-    return [Work(verification.id, done=verification.state in FINISHED_RUNS)] if verification is not None else []
+    if verification is None:
+        return []
+    done = "verified already" if verification.state in FINISHED_RUNS else None
+    return [Work(verification.id, done=done)]
 
 
 async def _one(session: Session, each: Work, stopper: Stopper) -> Ended:
