@@ -149,7 +149,11 @@ class ConsoleApp(App[None]):
     @property
     def settling(self) -> bool:
         """Whether work has just ended here, and what may follow it is not begun yet."""
-        return self.dependants.busy or self.verifications.starting or not self._followed.issubset(self.session.supervisor.owned)
+        return (
+            self.dependants.busy
+            or self.verifications.starting
+            or not self._followed.issubset(self.session.supervisor.owned)
+        )
 
     # The beat --------------------------------------------------------------------------------------
 
@@ -223,10 +227,7 @@ class ConsoleApp(App[None]):
 
     def verify(self, run_id: str) -> None:
         """Verify a run, or go on with its verification, and show it."""
-        if self.read_only:
-            self.tell(READ_ONLY, bad=True)
-        else:
-            self.verifications.asked(run_id)
+        self.verifications.asked(run_id)
 
     def tell(self, text: str, *, bad: bool = False) -> None:
         """Show a line to the operator; it stays until the next."""

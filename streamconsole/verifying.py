@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from streamconsole.engines.errors import StreamConsoleError
 from streamconsole.engines.states import FINISHED_RUNS, RunState
 from streamconsole.engines.supervisor import Ended
+from streamconsole.screens.base import READ_ONLY
 
 if TYPE_CHECKING:
     from streamconsole.app import ConsoleApp
@@ -32,6 +33,9 @@ class Verifications:
 
     def asked(self, run_id: str) -> None:
         """An operator wants a run verified: show how far it is."""
+        if self._app.read_only:
+            self._app.tell(READ_ONLY, bad=True)
+            return
         self._app.tell(f"verify {run_id}: requested…")
         self._begin(self._by_key(run_id))
 
