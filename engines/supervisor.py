@@ -21,7 +21,7 @@ from streamconsole.engines.control import Command, Engine, Leftover, Outcome, Sn
 from streamconsole.engines.errors import Refused, SideLost, StreamConsoleError
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState
-from streamconsole.engines.turning import NotTurned, told_turn, turn
+from streamconsole.engines.turning import NotTurned, told_turn, turn, workers_of
 from streamconsole.engines.workspace import Workspace, commands, events, runs
 from streamconsole.engines.workspace.nodes import Presence
 from streamconsole.engines.workspace.runs import Run
@@ -298,9 +298,8 @@ def change_unowned(connection: Connection, command: Command) -> Outcome:
 
 def _tune_unowned(connection: Connection, run: Run, command: Command) -> Outcome:
     """Keep what it is to go on with."""
-    workers = run.tuning.get("workers", run.spec.get("workers", 1))
     try:
-        said = turn(command, workers)
+        said = turn(command, workers_of(run))
     except NotTurned as error:
         return Outcome(False, str(error))
     runs.tune(connection, run, said)

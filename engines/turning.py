@@ -6,6 +6,7 @@ from typing import Any
 
 from streamconsole.engines.control import Command, Verb
 from streamconsole.engines.rate import canonical, told
+from streamconsole.engines.workspace.runs import Run
 
 MOST_WORKERS = 256
 
@@ -36,6 +37,18 @@ def turn(command: Command, workers: int) -> dict[str, Any]:
     if type(count) is not int or not 1 <= count <= MOST_WORKERS:
         raise NotTurned(f"workers must be 1 to {MOST_WORKERS}")
     return {"workers": count}
+
+
+def workers_of(run: Run) -> int:
+    """Units that a run has in hand at once: as it was turned last, or as was asked for."""
+    spec = run.spec
+    return int(run.tuning.get("workers") or max(spec.get("workers") or 1, spec.get("writers") or 1))
+
+
+def rate_of(run: Run) -> str | None:
+    """The limit to how fast a run goes; None for none."""
+    rate: str | None = run.tuning.get("rate", run.spec.get("rate"))
+    return rate
 
 
 def told_turn(said: dict[str, Any]) -> str:

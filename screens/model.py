@@ -34,11 +34,12 @@ from streamconsole.engines.migration.events import (
 from streamconsole.engines.states import EngineKind, RunState, WindowState
 from streamconsole.engines.supervisor import Supervisor
 from streamconsole.engines.transfer.events import TransferCompleted, TransferStarted
+from streamconsole.engines.turning import rate_of, workers_of
 from streamconsole.engines.workspace import Workspace
 from streamconsole.engines.workspace.windows import Totals
 from streamconsole.screens.loading import Known, Loaded, Windows, load
 from streamconsole.screens.transfer_view import TransferView
-from streamconsole.screens.views import RunView, WindowView, WorkerView, exchanged, rate_of, workers_of
+from streamconsole.screens.views import RunView, WindowView, WorkerView, exchanged
 
 RELOAD_SECONDS = 1.0
 """Least time between two looks at what other processes do."""

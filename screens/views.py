@@ -174,18 +174,6 @@ class RunView:
         return max(0.0, (last.rows - first.rows) / seconds), max(0.0, (last.done - first.done) / seconds)
 
 
-def workers_of(run: Run) -> int:
-    """Windows that a run has in hand at once: as it was turned last, or as was asked for."""
-    spec = run.spec
-    return int(run.tuning.get("workers") or max(spec.get("workers") or 0, spec.get("writers") or 0))
-
-
-def rate_of(run: Run) -> str | None:
-    """The limit to how fast a run goes; None for none."""
-    rate: str | None = run.tuning.get("rate", run.spec.get("rate"))
-    return rate
-
-
 _COUNTED = {state: state for state in ("pending", "running", "completed", "failed")} | {"retrying": "running"}
 
 

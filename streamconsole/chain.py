@@ -230,7 +230,10 @@ async def held_back(workspace: Workspace, place: Place | None, chain: Chain) -> 
 
 
 async def _why_not_done(workspace: Workspace, run_id: str) -> str | None:
-    run = await workspace.read(runs.get, run_id)
+    try:
+        run = await workspace.read(runs.get, run_id)
+    except Refused:
+        return f", and run {run_id} is not there any more"
     failed = (await workspace.read(windows.totals, [run.id]))[run.id].failed
     if run.state in (RunState.PLANNED, RunState.RUNNING):
         return ""

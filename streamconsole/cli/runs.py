@@ -89,8 +89,13 @@ def show(context: click.Context, run: str) -> None:
     summary, owner, failures, verdict = look(context, collect)
     if given(context).json:
         sides = {side: mask(str(summary.run.spec.get(side, ""))) for side in ("source", "target")}
-        about = {"spec": summary.run.spec | sides, "plan": summary.run.plan, "owner": str(owner) if owner else None}
-        about["verification"] = verdict.as_json() if verdict else None
+        about = {
+            "spec": summary.run.spec | sides,
+            "plan": summary.run.plan,
+            "tuning": summary.run.tuning,
+            "owner": str(owner) if owner else None,
+            "verification": verdict.as_json() if verdict else None,
+        }
         print_json([summary.as_json() | about | {"failures": failures}])
         return
     say(summary.sentence())
@@ -101,12 +106,17 @@ def show(context: click.Context, run: str) -> None:
 
 
 def _facts(summary: Any, owner: Any) -> list[tuple[str, str]]:
+    from streamconsole.engines.rate import told
+    from streamconsole.engines.turning import rate_of, workers_of
+
     run, totals = summary.run, summary.totals
     facts = [
         ("source", run.spec.get("source", "")),
         ("target", run.spec.get("target", "")),
         ("windows", f"{totals.completed} done, {totals.failed} failed, {totals.pending + totals.running} left"),
         ("rows", f"{totals.rows_written:,} written of {totals.rows_read:,} read, {totals.rejects:,} refused"),
+        ("workers", str(workers_of(run))),
+        ("limit", told(rate_of(run)) if rate_of(run) else "none"),
         ("created", moment(run.created_at)),
         ("worked on by", str(owner) if owner else "nobody"),
     ]

@@ -131,3 +131,20 @@ async def test_another_process_sees_and_turns_what_the_owner_has(
         model.close()
     gate.open()
     assert await asyncio.wait_for(task, 30) == Ended(run.id, RunState.COMPLETED)
+
+
+async def test_rows_of_a_database_keep_to_the_rate_also_where_it_copies_them_itself(
+    here: House, tmp_path: Path
+) -> None:
+    await here.migrate(ORDERS, target(tmp_path))
+    source, copy = target(tmp_path), f"sqlite:///{tmp_path}/copy.db#t"
+    run = await here.create(source, copy, window_rows=50, workers=2, rate="700rows/s")
+    began = monotonic()
+    assert (await here.work(run)).state is RunState.COMPLETED
+    assert 0.6 <= monotonic() - began < 20
+    size = run.plan["row_bytes"]
+    assert 20 <= size <= 2000
+    run = await here.create(source, f"sqlite:///{tmp_path}/more.db#t", window_rows=50, rate=f"{size * 700}B/s")
+    began = monotonic()
+    assert (await here.work(run)).state is RunState.COMPLETED
+    assert 0.6 <= monotonic() - began < 20
