@@ -24,6 +24,7 @@ KEYS = (
             ("s", "start all runs that are planned"),
             ("a", "do all failed windows again"),
             ("t", "do the failed window under the cursor again"),
+            ("R", "read its refused rows again, write those that fit (asks)"),
             ("+ -", "more or fewer workers"),
             ("m", "the most it may move in a second: rows, bytes, or no limit"),
             ("v", "compare what it moved with its target"),

@@ -18,6 +18,7 @@ from streamconsole.screens.formats import count, size
 from streamconsole.screens.model import Changes
 from streamconsole.screens.overview import NO_RUNS
 from streamconsole.screens.problems import problems_of
+from streamconsole.screens.replaying import ask_replay, no_use_of_replay
 from streamconsole.screens.rows import PROBLEM_COLUMNS, RUN_COLUMNS, WORKER_COLUMNS, about, run_row, worker_row
 from streamconsole.screens.views import RunView
 from streamconsole.screens.widgets.key_line import Keys
@@ -37,6 +38,7 @@ class MigrationScreen(ConsoleScreen):
         Binding("e", "problems", "Problems", id="view.problems"),
         Binding("x", "rejects", "Rejects", id="view.rejects"),
         Binding("v", "verify", "Verify", id="run.verify"),
+        Binding("R", "replay", "Replay refused", id="run.replay"),
         Binding("escape", "home", "Runs", id="view.runs"),
     ]
 
@@ -102,6 +104,8 @@ class MigrationScreen(ConsoleScreen):
         else:
             yield "e", "Problems"
         yield "x", "Differences" if view.verifies else "Refused"
+        if self._may_be_replayed():
+            yield "R", "Replay"
         if not view.finished:
             yield "m", "Limit"
 
@@ -265,6 +269,15 @@ class MigrationScreen(ConsoleScreen):
             )
         else:
             self.desk.verify(view.run.id)
+
+    def action_replay(self) -> None:
+        view = self.chosen()
+        if view is not None:
+            ask_replay(self.app, view)
+
+    def _may_be_replayed(self) -> bool:
+        view = self.chosen()
+        return view is not None and bool(view.totals.rejects) and no_use_of_replay(view) is None
 
     def action_home(self) -> None:
         self.runs_table.focus()

@@ -35,6 +35,10 @@ class Desk(Protocol):
         """Verify a run, or go on with its verification, and show it."""
         ...
 
+    def replay(self, run_id: str) -> None:
+        """Replay a run's refused rows; how it ends appears in the status line."""
+        ...
+
     def tell(self, text: str, *, bad: bool = False) -> None:
         """Show a line to the operator."""
         ...

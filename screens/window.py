@@ -19,6 +19,7 @@ from streamconsole.engines.workspace import rejects, windows
 from streamconsole.engines.workspace.windows import WindowRecord
 from streamconsole.screens.formats import size, span
 from streamconsole.screens.model import Model
+from streamconsole.screens.replaying import ask_replay, no_use_of_replay
 from streamconsole.screens.steering import Desk, command_for
 from streamconsole.screens.views import RunView
 from streamconsole.screens.widgets.key_line import KeyLine
@@ -47,6 +48,7 @@ class WindowDetail(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace,x", "close", "Back"),
         Binding("t", "retry", "Retry it", id="window.retry"),
+        Binding("R", "replay", "Replay refused", id="run.replay"),
     ]
 
     DEFAULT_CSS = """
@@ -72,12 +74,13 @@ class WindowDetail(ModalScreen[None]):
             yield Static(id="facts", markup=False)
             yield LiveTable(REJECT_COLUMNS, empty="No row differs" if self._view.verifies else "No row was refused")
             yield Static(id="reject", markup=False)
-        yield KeyLine((("esc", "Back"),))
+        yield KeyLine((("R", "Replay them"), ("esc", "Back")) if self._can_be_replayed() else (("esc", "Back"),))
 
     async def on_mount(self) -> None:
         self.query_one("#reject").display = False
         self.query_one(LiveTable).focus()
-        run_id = self._view.run.id
+        # What a replay still refuses stands in the list of the run that it is for.
+        run_id = self._view.run.plan.get("replays") or self._view.run.id
         self._refused = await self._model.workspace.read(rejects.listing, run_id, self._number, REJECTS_SHOWN)
         self.query_one(LiveTable).set_rows(
             range(len(self._refused)),
@@ -108,6 +111,14 @@ class WindowDetail(ModalScreen[None]):
         reject = self.query_one("#reject", Static)
         reject.display = True
         reject.update(text)
+
+    def _can_be_replayed(self) -> bool:
+        return self._number is None and no_use_of_replay(self._view) is None
+
+    def action_replay(self) -> None:
+        if self._number is None:
+            self.dismiss()
+            ask_replay(self.app, self._view)
 
     def action_close(self) -> None:
         self.dismiss()

@@ -25,6 +25,7 @@ from streamconsole.engines.states import EngineKind
 from streamconsole.engines.supervisor import Ended
 from streamconsole.headless import Work
 from streamconsole.leaving import Leaving
+from streamconsole.replaying import replay_and_tell
 from streamconsole.runbook import ConsoleSettings
 from streamconsole.screens.base import READ_ONLY, ConsoleScreen
 from streamconsole.screens.help import HelpScreen
@@ -228,6 +229,14 @@ class ConsoleApp(App[None]):
     def verify(self, run_id: str) -> None:
         """Verify a run, or go on with its verification, and show it."""
         self.verifications.asked(run_id)
+
+    def replay(self, run_id: str) -> None:
+        """Replay a run's refused rows; how it ends appears in the status line."""
+        if self.read_only:
+            self.tell(READ_ONLY, bad=True)
+            return
+        self.tell(f"{run_id}: its refused rows are read again…")
+        self.run_worker(replay_and_tell(self.session, run_id, self.follow, self.tell), exit_on_error=False)
 
     def tell(self, text: str, *, bad: bool = False) -> None:
         """Show a line to the operator; it stays until the next."""

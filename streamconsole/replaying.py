@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from streamconsole.engines.errors import Refused
+from streamconsole.engines.errors import Refused, StreamConsoleError
 from streamconsole.engines.workspace import runs
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.runbook import NamedMigration, load
 from streamconsole.session import Session
+from streamconsole.summary import summarise
 
 
 def mapping_now(run: Run, runbook: Path | None = None) -> dict[str, Any]:
@@ -48,9 +51,41 @@ async def replay(session: Session, run_id: str, changed: dict[str, Any] | None, 
     if "replays" in run.plan:
         run = await session.workspace.read(runs.get, run.plan["replays"])
     if changed is None:
-        changed = mapping_now(run, runbook)
+        changed = await asyncio.to_thread(mapping_now, run, runbook)
     made = await session.migration.replay(run.id, changed)
     return run.id if made is None else made.id
+
+
+class Tell(Protocol):
+    """Tells the operator something."""
+
+    def __call__(self, text: str, *, bad: bool = False) -> None:
+        """Tell it."""
+        ...
+
+
+async def replay_and_tell(session: Session, run_id: str, follow: Callable[[str], Awaitable[None]], tell: Tell) -> None:
+    """Replay a run's refused rows by what its runbook says now, and tell how that ends.
+
+    Args:
+        session: the open workspace.
+        run_id: the run.
+        follow: told of the replay once it has begun.
+        tell: tells the operator.
+    """
+    try:
+        made = await replay(session, run_id, None)
+        if made == run_id:
+            tell(f"{run_id}: no row is refused any more")
+            return
+        working = await session.supervisor.start(made, retry_failed=True)
+        await follow(made)
+        ended = await asyncio.shield(working)
+        if ended.error is None:
+            (summary,) = await summarise(session.workspace, [made])
+            tell(summary.sentence(), bad=summary.exit_code() != 0)
+    except StreamConsoleError as error:
+        tell(str(error), bad=True)
 
 
 def _is_of(run: Run, migration: NamedMigration) -> bool:
