@@ -6,7 +6,7 @@ import asyncio
 import os
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import ClassVar
 
 from textual import events
@@ -17,7 +17,7 @@ from textual.geometry import Size
 from streamconsole import exit_codes, themes
 from streamconsole.dependants import Dependants
 from streamconsole.driver import ConsoleDriver, TerminalLost
-from streamconsole.engines import faults
+from streamconsole.engines import faults, private_files
 from streamconsole.engines.control import Command
 from streamconsole.engines.errors import StreamConsoleError
 from streamconsole.engines.secrets import mask
@@ -284,7 +284,9 @@ class ConsoleApp(App[None]):
         # Textual would print a traceback with the values of local variables, passwords among them.
         if self.failure is None:
             path = self.session.workspace.path.with_name("error-console.log")
-            _append_privately(path, mask("".join(traceback.format_exception(error))))
+            with suppress(OSError):
+                # Nowhere to write it to; the line that follows must come all the same.
+                private_files.append(path, mask("".join(traceback.format_exception(error))))
             kind = type(error).__name__
             self.failure = f"the console stopped by an error of this program ({kind}): details in {path}"
         if self._exception is None:
@@ -295,16 +297,3 @@ class ConsoleApp(App[None]):
 
 def _object_of(command: Command) -> str:
     return f"{command.run}, window {command.unit}" if command.unit else command.run
-
-
-def _append_privately(path: Path, text: str) -> None:
-    try:
-        with open(path, "a", opener=_private) as file:
-            file.write(text)
-    except OSError:
-        # Nowhere to write it to; the line that follows must come all the same.
-        return
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -18,7 +18,8 @@ from streamconsole.engines.migration.planning import LATER, plan
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.whole import expand
 from streamconsole.engines.states import RunState
-from streamconsole.engines.workspace import Workspace, runs, windows
+from streamconsole.engines.workspace import Workspace, runs, verifications, windows
+from streamconsole.engines.workspace.runs import Run
 from streamconsole.wording import counted
 
 
@@ -239,9 +240,17 @@ async def _why_not_done(workspace: Workspace, run_id: str) -> str | None:
         return ""
     if run.state is not RunState.COMPLETED:
         return f": {run.id} is {run.state}"
-    return (
-        f": {run.id} has {counted(failed, 'failed window')} (`streamconsole runs retry {run.id}`)" if failed else None
-    )
+    if failed:
+        return f": {run.id} has {counted(failed, 'failed window')} (`streamconsole runs retry {run.id}`)"
+    return await _why_not_equal(workspace, run) if run.spec.get("verify") else None
+
+
+async def _why_not_equal(workspace: Workspace, run: Run) -> str | None:
+    """Of a run that is to be verified: done means that both sides are equal."""
+    if await workspace.read(verifications.owed, run):
+        return f": {run.id} is not verified yet"
+    verdict = await workspace.read(verifications.verdict_on, run.id)
+    return None if verdict is None or verdict.equal else f": {verdict.run.id} found that {run.id} is not equal"
 
 
 async def spread(workspace: Workspace, engine: MigrationEngine, run_id: str, place: Place) -> list[tuple[str, Place]]:

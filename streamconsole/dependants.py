@@ -51,7 +51,8 @@ class Dependants:
     def notice(self) -> None:
         """Look at what the screens show: once more at the runs when one of them has come into another state."""
         known = self._app.model.runs
-        views = [known[run_id] for run_id in self._work if run_id in known]
+        # A verification is a run of its own, and may be another process's.
+        views = [view for run_id, view in known.items() if run_id in self._work or "verifies" in view.run.plan]
         seen = (self._app.read_only, [(each.run.id, each.run.state, each.totals.failed) for each in views])
         if seen != self._seen:
             self._seen = seen

@@ -290,3 +290,23 @@ def test_a_run_that_is_begun_by_hand_is_planned_then(call: Call, monkeypatch: py
     for name in ("raw", "dump", "tidy"):
         assert call("runs", "resume", str(runs[name]["run"]), "--no-ui").code == 0
     assert len(rows(statement="SELECT * FROM tidy")) == 20
+
+
+def test_what_is_to_be_verified_holds_back_until_it_is_equal(call: Call) -> None:
+    with sqlite3.connect("t.db") as connection:
+        connection.executescript(
+            "CREATE TABLE raw (id INTEGER NOT NULL PRIMARY KEY, total TEXT);"
+            "CREATE TRIGGER spoil AFTER INSERT ON raw WHEN new.id = 7"
+            " BEGIN UPDATE raw SET total = '0' WHERE id = 7; END"
+        )
+    write(made("raw", "sqlite:///t.db#raw", "verify = true"), made("last", "sqlite:///last.db#t", after("raw")))
+    runs = done(call, 1)
+    assert states(runs) == {"raw": "completed", "verify raw": "completed", "last": "planned"}
+    why = f"{runs['verify raw']['run']} found that {runs['raw']['run']} is not equal"
+    assert runs["last"]["reason"] == f"not begun, it waits for raw: {why}"
+    with sqlite3.connect("t.db") as connection:
+        connection.execute("DROP TABLE raw")
+    write(
+        made("raw", "sqlite:///t.db#raw", "verify = true", count=30), made("last", "sqlite:///last.db#t", after("raw"))
+    )
+    assert set(states(done(call)).values()) == {"completed"}
