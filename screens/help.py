@@ -26,7 +26,7 @@ KEYS = (
             ("t", "do the failed window under the cursor again"),
             ("R", "read its refused rows again, write those that fit (asks)"),
             ("+ -", "more or fewer workers"),
-            ("m", "the most it may move in a second: rows, bytes, or no limit"),
+            ("m", "how fast it may go, in rows or bytes (asks)"),
             ("v", "compare what it moved with its target"),
             ("C", "cancel it (asks first)"),
         ),

@@ -105,6 +105,8 @@ def _where(view: RunView) -> str:
 
 
 def _facts(view: RunView) -> list[tuple[str, bool]]:
+    if view.waiting:
+        return []
     totals, eta = view.totals, view.eta()
     done = f"{totals.rows_read:,} rows compared" if view.verifies else f"{totals.rows_written:,} rows"
     facts = [(share(view), True), (done, False)]

@@ -15,6 +15,7 @@ from streamconsole.engines.bus import Bus
 from streamconsole.engines.errors import StreamConsoleError
 from streamconsole.engines.states import FINISHED_RUNS
 from streamconsole.engines.supervisor import Ended
+from streamconsole.engines.workspace import runs
 from streamconsole.reporting import Reporter
 from streamconsole.session import Session
 from streamconsole.summary import Summary, summarise
@@ -123,7 +124,7 @@ async def work(session: Session, todo: Sequence[Work], reporter: Reporter, *, wi
                 held[each.run] = f"not begun, it {reason}"
                 reporter.say(f"{each.run}: {held[each.run]}")
             elif each.place is not None and each.place.whole:
-                left[:0] = await _spread(session, begun, ended)
+                left[:0] = await _spread(session, begun, ended, reporter)
             else:
                 ended.append(await _one(session, each, stopper))
                 left[:0] = await _verification_after(session, each.run, refused)
@@ -169,7 +170,13 @@ def chain_of(todo: Sequence[Work]) -> Chain:
     return [(each.run, each.place) for each in todo if each.place is not None]
 
 
-async def _spread(session: Session, begun: list[Work], ended: list[Ended]) -> list[Work]:
+async def say_notes(session: Session, run_id: str, reporter: Reporter) -> None:
+    """Say what the operator should know before a run begins."""
+    for note in (await session.workspace.read(runs.get, run_id)).plan.get("notes", ()):
+        reporter.say(f"{run_id}: {note}")
+
+
+async def _spread(session: Session, begun: list[Work], ended: list[Ended], reporter: Reporter) -> list[Work]:
     """The tables in the place of the last one begun, which stands for them."""
     standing = begun[-1]
     assert standing.place is not None
@@ -179,6 +186,8 @@ async def _spread(session: Session, begun: list[Work], ended: list[Ended]) -> li
         ended.append(Ended(standing.run, None, error))
         return []
     begun.pop()
+    for run_id, _ in tables:
+        await say_notes(session, run_id, reporter)
     return [Work(run_id, place=place) for run_id, place in tables]
 
 

@@ -132,8 +132,7 @@ async def _without_screen(asked: Common, workspace: str, todo: Todo, console: Co
 async def _report(session: Session, todo: Todo, reporter: Reporter, console: ConsoleSettings) -> int:
     work = await runs_of(session, todo)
     for each in work:
-        for note in (await session.workspace.read(runs.get, each.run)).plan.get("notes", ()):
-            reporter.say(f"{each.run}: {note}")
+        await headless.say_notes(session, each.run, reporter)
     summary = await headless.work(session, work, reporter, within=console.drain_timeout, on_hangup=console.on_hangup)
     summary.notes = await asyncio.to_thread(notes_on, summary.runs)
     if todo.queues and summary.stopped_by is None:

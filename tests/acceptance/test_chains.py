@@ -310,3 +310,15 @@ def test_what_is_to_be_verified_holds_back_until_it_is_equal(call: Call) -> None
         made("raw", "sqlite:///t.db#raw", "verify = true", count=30), made("last", "sqlite:///last.db#t", after("raw"))
     )
     assert set(states(done(call)).values()) == {"completed"}
+
+
+def test_what_tables_lose_is_said_when_they_are_planned_on_the_way(call: Call) -> None:
+    with sqlite3.connect("t.db") as connection:
+        connection.executescript(
+            "CREATE TABLE orders (id INTEGER NOT NULL PRIMARY KEY);"
+            "CREATE TRIGGER told AFTER DELETE ON orders BEGIN SELECT 1; END"
+        )
+    write(shop(after("orders")), made("orders"))
+    result = call("book.toml", "--no-ui")
+    assert result.code == 0, result
+    assert "trigger told" in result.err + result.out
