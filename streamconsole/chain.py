@@ -11,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote
 
-from streamconsole.engines.errors import Refused
+from streamconsole.engines.errors import Held, Refused
 from streamconsole.engines.migration.engine import MigrationEngine
 from streamconsole.engines.migration.locations import database_of, is_database
 from streamconsole.engines.migration.planning import LATER, plan
@@ -258,14 +258,17 @@ async def spread(workspace: Workspace, engine: MigrationEngine, run_id: str, pla
 
     Raises:
         Refused: one of them cannot be moved; nothing is altered then.
+        Held: another process was quicker.
     """
-    standing = await workspace.read(runs.get, run_id)
+    try:
+        standing = await workspace.read(runs.get, run_id)
+    except Refused:
+        raise Held(f"run {run_id} has been begun by another process") from None
     settings = MigrationSettings.model_validate(standing.spec)
     kept = {name: value for name, value in standing.plan.items() if name != LATER}
     plans = []
     for name, table in await asyncio.to_thread(expand, settings, place.entry):
         planned = await asyncio.to_thread(plan, table, name)
         plans.append(replace(planned, data=kept | planned.data))
-    made = [await engine.create(each) for each in plans]
-    await workspace.write(runs.remove, standing.id)
+    made = await engine.exchange(standing.id, plans)
     return [(run.id, replace(place, table=run.name.removeprefix(f"{place.entry}."), whole=False)) for run in made]

@@ -36,6 +36,7 @@ class Dependants:
         self._seen: object = None
         self._again = False
         self._looking: asyncio.Task[None] | None = None
+        self._spreading = asyncio.Lock()
 
     @property
     def busy(self) -> bool:
@@ -113,8 +114,9 @@ class Dependants:
     async def _begin_whole(self, standing: Work) -> list[str]:
         assert standing.place is not None
         session = self._app.session
-        tables = await spread(session.workspace, session.migration, standing.run, standing.place)
-        del self._work[standing.run]
+        async with self._spreading:
+            tables = await spread(session.workspace, session.migration, standing.run, standing.place)
+            del self._work[standing.run]
         work = [replace(standing, run=run_id, place=place) for run_id, place in tables]
         self._work |= {each.run: each for each in work}
         return await self._begin(work)

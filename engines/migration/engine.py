@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sqlalchemy import Connection
+
 from streamconsole.engines.bus import Bus
 from streamconsole.engines.control import Command, Leftover, Outcome, Snapshot
-from streamconsole.engines.errors import Refused
+from streamconsole.engines.errors import Held, Refused
 from streamconsole.engines.migration.locations import target_of
 from streamconsole.engines.migration.planning import LATER, Plan, plan
 from streamconsole.engines.migration.replaying import work as replaying
@@ -49,6 +51,18 @@ class MigrationEngine:
             self._refuse_workspace(plan)
         spec = plan.settings.model_dump(mode="json")
         return await self._workspace.write(runs.create, self.kind, plan.name, spec, plan.data)
+
+    async def exchange(self, run_id: str, plans: Sequence[Plan]) -> list[Run]:
+        """Record planned migrations in the place of a run that stood for them: all of them, or none.
+
+        Raises:
+            Held: another process has done so already.
+            Refused: a target is the workspace.
+        """
+        for each in plans:
+            self._refuse_workspace(each)
+        specs = [(each.name, each.settings.model_dump(mode="json"), each.data) for each in plans]
+        return await self._workspace.write(_exchange, self.kind, run_id, specs)
 
     async def verify(self, run_id: str, workers: int | None = None) -> Run:
         """Record a verification of a completed run.
@@ -155,3 +169,15 @@ class MigrationEngine:
         """The run as it is now; None when it is not being worked on."""
         live = self._live.get(run)
         return live.snapshot() if live else None
+
+
+def _exchange(
+    connection: Connection, kind: EngineKind, run_id: str, specs: Sequence[tuple[str, dict[str, Any], dict[str, Any]]]
+) -> list[Run]:
+    try:
+        standing = runs.get(connection, run_id)
+    except Refused:
+        raise Held(f"run {run_id} has been begun by another process") from None
+    made = [runs.create(connection, kind, *each) for each in specs]
+    runs.remove(connection, standing.id)
+    return made
