@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -41,6 +43,8 @@ class Case:
             source = str(write_large(folder / "large.ndjson", self.window_rows * self.windows))
         if source == "hostile":
             source = str(write_hostile(folder / "hostile.ndjson", self.window_rows, self.windows))
+        if source == "table":
+            source = f"sqlite:///{write_table(folder / 'table.db', self.window_rows * self.windows)}#t"
         target = f"sqlite:///{self.target}#t" if self.target.endswith(".db") else self.target
         sizes = ("--window-rows", str(self.window_rows), "--workers", str(workers))
         return ("migrate", source, target, *sizes, *self.options, "--no-ui", "--workspace", "w.db")
@@ -98,6 +102,8 @@ REPLACED_FILE = Case(
     str(DATA / "customers.json"), "target.ndjson.gz", 10, 50, options=("--mode", "replace"), found="old"
 )
 CLUSTER = Case("hostile", "target.db", 20, 120, code=1, options=("--writers", "3"))
+TABLE = Case("table", "target.db", 75, 120)
+"""Rows that SQLite copies itself."""
 LARGE = Case("large", "target.db", 25, 120)
 """More bytes than are moved without child processes."""
 
@@ -125,6 +131,18 @@ def write_large(path: Path, rows: int) -> Path:
             for number in range(rows):
                 row = {"_id": number, "text": f"{number:06d}" * 1_000, "half": number / 2}
                 file.write(json.dumps(row).encode() + b"\n")
+    return path
+
+
+def write_table(path: Path, rows: int) -> Path:
+    """A table of values that go from one SQLite file to another as they are."""
+    if not path.exists():
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(
+                "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, half REAL, is_even BOOLEAN, raw BLOB)"
+            )
+            values = ((n, f"żółw {n}" if n % 5 else None, n / 2, n % 2 == 0, bytes([n % 256])) for n in range(rows))
+            connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?)", values)
     return path
 
 

@@ -16,6 +16,7 @@ from tests.crash.inputs import (
     HOSTILE,
     REPLACED,
     REPLACED_FILE,
+    TABLE,
     TO_ARRAY,
     TO_CSV,
     UPSERTED,
@@ -48,8 +49,20 @@ def test_a_kill_at_a_point_loses_nothing(point: str, tmp_path: Path, uninterrupt
 
 @pytest.mark.parametrize(
     "case",
-    [HOSTILE, FILE_TO_FILE, APPENDED, UPSERTED, REPLACED, CLUSTER, TO_CSV, TO_ARRAY, APPENDED_TO_FILE, REPLACED_FILE],
-    ids=lambda case: f"{case.target} {' '.join(case.options)}".strip(),
+    [
+        HOSTILE,
+        FILE_TO_FILE,
+        APPENDED,
+        UPSERTED,
+        REPLACED,
+        CLUSTER,
+        TO_CSV,
+        TO_ARRAY,
+        APPENDED_TO_FILE,
+        REPLACED_FILE,
+        TABLE,
+    ],
+    ids=lambda case: f"{case.source.rpartition('/')[2]} {case.target} {' '.join(case.options)}".strip(),
 )
 def test_one_run_killed_at_every_point_in_turn(case: Case, tmp_path: Path, uninterrupted: Uninterrupted) -> None:
     attempt = Attempt(case, tmp_path)
