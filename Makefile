@@ -26,8 +26,13 @@ demo: $(RUNTIME) ## install, then show all engines at work (no screen when not o
 run: $(RUNTIME) ## open the console: make run ARGS="shop.toml"
 	@$(PY) -m streamconsole $(ARGS)
 
+# What measures time or starts servers wants the machine for itself; all else shares its processors.
 test: $(DEV) ## run all tests: make test TESTS=tests/unit ARGS="-k ledger"
+ifeq ($(TESTS)$(ARGS),)
+	$(PY) -m pytest -n 2 -m "not alone"; shared=$$?; $(PY) -m pytest -m alone && exit $$shared
+else
 	$(PY) -m pytest $(TESTS) $(ARGS)
+endif
 
 lint: $(DEV) ## check style, formatting and who may import whom
 	$(PY) -m ruff check .

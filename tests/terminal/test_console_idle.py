@@ -14,7 +14,7 @@ from tests.program import run
 from tests.terminal.console import LONG, WORKSPACE, Open, Workspace, migration
 from tests.terminal.pty_screen import PtyScreen
 
-pytestmark = pytest.mark.terminal
+pytestmark = [pytest.mark.terminal, pytest.mark.alone]
 
 SECONDS = 4.0
 

@@ -17,7 +17,7 @@ from tests.program import run, wait_until
 from tests.terminal.console import LONG, Open, Workspace, migration, said
 from tests.terminal.pty_screen import PtyScreen
 
-pytestmark = pytest.mark.terminal
+pytestmark = [pytest.mark.terminal, pytest.mark.alone]
 
 STALL = float(os.environ.get("STREAMCONSOLE_STALL", "8"))
 

@@ -12,6 +12,8 @@ from textual.app import App
 
 from streamconsole.driver import ConsoleDriver, TerminalLost
 
+pytestmark = pytest.mark.alone
+
 
 class Listener(App[None]):
     """Keeps what it was told."""

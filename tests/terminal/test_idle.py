@@ -7,6 +7,8 @@ import pytest
 from tests.terminal.beats import Beats
 from tests.terminal.conftest import Start
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 4
 
 

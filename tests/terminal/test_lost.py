@@ -11,6 +11,8 @@ from tests.terminal.beats import Beats
 from tests.terminal.conftest import Start
 from tests.terminal.pty_screen import PtyScreen
 
+pytestmark = pytest.mark.alone
+
 
 def live_on(screen: PtyScreen, beats: Beats, count: int = 60) -> float:
     """Wait for `count` more beats and return the share of one processor used meanwhile."""

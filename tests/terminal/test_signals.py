@@ -9,6 +9,8 @@ import pytest
 from tests.terminal.beats import Beats
 from tests.terminal.conftest import Start
 
+pytestmark = pytest.mark.alone
+
 RESTORED = (
     b"\x1b[?1049l",
     b"\x1b[?25h",

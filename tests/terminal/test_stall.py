@@ -13,6 +13,8 @@ from tests.terminal.conftest import Start
 from tests.terminal.fixture_app import STATES
 from tests.terminal.pty_screen import PtyScreen
 
+pytestmark = pytest.mark.alone
+
 ONE_FRAME = 64 * 1024
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from streamconsole.terminal_writer import BACKLOG_LIMIT, TerminalWriter
 
+pytestmark = pytest.mark.alone
+
 FRAME = "f" * 16_384
 
 
