@@ -32,5 +32,9 @@ class Prepared:
     def _sql(self, connection: Connection) -> str:
         name = connection.dialect.name
         if name not in self._by_dialect:
-            self._by_dialect[name] = str(self._text.compile(dialect=connection.dialect))
+            dialect: Any = connection.dialect
+            if not dialect.positional:
+                # The driver also takes values by position, which costs less than by name.
+                dialect = type(dialect)(paramstyle="format")
+            self._by_dialect[name] = str(self._text.compile(dialect=dialect))
         return self._by_dialect[name]

@@ -115,7 +115,8 @@ class Queue:
         options: JobOptions | Mapping[str, Any] | None = None,
     ) -> Job:
         """Add a job in the caller's own transaction of the workspace's database: both commit, or neither."""
-        row = adding.add_many(connection, [self._new(name, payload, options)])[0]
+        with self.workspace.found_on(connection):
+            row = adding.add_many(connection, [self._new(name, payload, options)])[0]
         self._hub.changed(self.name)
         return Job(row)
 

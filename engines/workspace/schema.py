@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.workspace.tables import HEAD
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def bring_up_to_date(readers: Engine, writers: Engine, where: str) -> None:
+    """Upgrade a workspace that needs it.
+
+    Raises:
+        Refused: it was made by a newer program.
+    """
+    # Looked at by a reader: a workspace that another process is writing to opens at once.
+    with readers.connect() as connection:
+        current = revision(connection)
+    if current != HEAD:
+        with writers.begin() as connection:
+            upgrade(connection, where)
 
 
 def upgrade(connection: Connection, where: str) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from streamconsole.engines.errors import Refused
+from streamconsole.engines.errors import Refused, StreamConsoleError
+from streamconsole.engines.workspace import schema
 
 BUSY_TIMEOUT_MS = 5_000
 
@@ -33,6 +36,98 @@ NETWORK_FILESYSTEMS = (
     "lustre",
     "fuse.s3fs",
 )
+
+
+UNUSABLE = frozenset(
+    {
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+"""Codes by which SQLite says that a file is lost to us, whatever its text says."""
+
+
+class SqliteStore:
+    """A workspace in one file.
+
+    Args:
+        path: the file; made when it is not there.
+
+    Raises:
+        Refused: it cannot hold a workspace, or is newer than this program.
+    """
+
+    def __init__(self, path: Path) -> None:
+        prepare_file(path)
+        set_wal(path)
+        self.place = path
+        self.readers = connect(path, begin="BEGIN")
+        self.writers = connect(path, begin="BEGIN IMMEDIATE")
+        self._seen_version = -1
+        try:
+            schema.bring_up_to_date(self.readers, self.writers, str(path))
+        except StreamConsoleError:
+            self.close()
+            raise
+        except DBAPIError as error:
+            self.close()
+            hint = ": another program holds it, try again when it has let go" if "locked" in str(error.orig) else ""
+            raise Refused(f"workspace {path} cannot be opened ({error.orig}){hint}") from error
+
+    def __str__(self) -> str:
+        return str(self.place)
+
+    def found_on(self, connection: Connection) -> AbstractContextManager[None]:
+        """They are where anybody finds them."""
+        return nullcontext()
+
+    def wrote(self) -> None:
+        """SQLite tells others by itself."""
+
+    def changed_elsewhere(self, connection: Connection) -> bool:
+        """By a number that moves, on the writer's own connection, only by what others committed."""
+        try:
+            version = _raw(connection).execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error:
+            # Whoever writes next is told what is the matter with the file.
+            return False
+        changed = self._seen_version not in (-1, version)
+        self._seen_version = version
+        return changed
+
+    def after_failed_commit(self, connection: Connection) -> None:
+        """SQLAlchemy takes a commit that failed for the end; SQLite may keep the transaction open."""
+        _raw(connection).rollback()
+
+    def is_busy(self, error: DBAPIError) -> bool:
+        """Whether another connection holds the file."""
+        return _primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+    def loss(self, error: DBAPIError) -> str | None:
+        """Full disks and files that cannot be written any more."""
+        code = _primary_code(error)
+        if code == sqlite3.SQLITE_FULL:
+            return f"the disk that holds workspace {self} is full: free some space, then resume"
+        return f"workspace {self} cannot be written ({error.orig})" if code in UNUSABLE else None
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.readers.dispose()
+        self.writers.dispose()
+
+
+def _primary_code(error: DBAPIError) -> int:
+    # A driver's own errors carry no code.
+    return int(getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _raw(connection: Connection) -> sqlite3.Connection:
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
 
 
 def connect(path: Path, *, begin: str) -> Engine:

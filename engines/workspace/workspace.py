@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from streamconsole.engines.errors import Refused, StreamConsoleError
+from streamconsole.engines.errors import Refused, SideLost
 from streamconsole.engines.secrets import mask
-from streamconsole.engines.workspace import schema, sqlite
-from streamconsole.engines.workspace.tables import HEAD
-from streamconsole.engines.workspace.writer import Bulk, Writer
+from streamconsole.engines.workspace.sqlite import SqliteStore
+from streamconsole.engines.workspace.writer import Bulk, Store, Writer
 
 T = TypeVar("T")
 
@@ -30,27 +29,33 @@ class Workspace:
     `write` in the writer's next transaction.
     """
 
-    def __init__(self, url: str, path: Path, readers: Engine, writers: Engine) -> None:
+    def __init__(self, url: str, store: Store) -> None:
         self.url = url
-        self.path = path
-        self._readers = readers
-        self._writers = writers
+        self.path = store.place
+        self._store = store
         self._listeners: list[Callable[[], None]] = []
-        self.writer = Writer(writers, f"workspace {path}", self._foreign_change)
+        self.writer = Writer(store, self._foreign_change)
+
+    def __str__(self) -> str:
+        return str(self._store)
 
     @classmethod
     async def open(cls, url: str) -> Workspace:
         """Open the workspace, making and upgrading it as needed.
 
         Args:
-            url: `sqlite:///path/to/file.db`, or just a path.
+            url: a path, `sqlite:///path/to/file.db`, or `postgresql://host/database`.
 
         Raises:
             Refused: it cannot be opened, or is newer than this program.
         """
+        if is_server(url):
+            # Its driver is an extra, and most workspaces are files.
+            from streamconsole.engines.workspace.postgresql import PostgresqlStore
+
+            return cls(url, await asyncio.to_thread(PostgresqlStore, url))
         path = path_of(url)
-        readers, writers = await asyncio.to_thread(_open_sqlite, path)
-        return cls(f"sqlite:///{path}", path, readers, writers)
+        return cls(f"sqlite:///{path}", await asyncio.to_thread(SqliteStore, path))
 
     async def read(self, function: Callable[..., T], *args: Any) -> T:
         """Run a repository function that only reads, in a thread."""
@@ -64,6 +69,10 @@ class Workspace:
     async def write_bulk(self, kind: Bulk, params: Any) -> Any:
         """Run one operation of a bulk kind in the writer's next transaction; back after the commit."""
         return await self.writer.bulk(kind, params)
+
+    def found_on(self, connection: Connection) -> AbstractContextManager[None]:
+        """The workspace's tables on somebody else's connection to its database, for as long as the block runs."""
+        return self._store.found_on(connection)
 
     def listen(self, callback: Callable[[], None]) -> None:
         """Be told, from the writer's thread, that another process changed the workspace."""
@@ -80,21 +89,28 @@ class Workspace:
         return self.path.with_name(self.path.name + ".locks")
 
     async def close(self) -> None:
-        """Write what was handed over and let go of the file."""
+        """Write what was handed over and let go of the database."""
         await self.writer.close()
-        await asyncio.to_thread(self._dispose)
+        await asyncio.to_thread(self._store.close)
 
     def _read(self, function: Callable[..., T], *args: Any) -> T:
-        with self._readers.connect() as connection, connection.begin():
-            return function(connection, *args)
-
-    def _dispose(self) -> None:
-        self._readers.dispose()
-        self._writers.dispose()
+        try:
+            with self._store.readers.connect() as connection, connection.begin():
+                return function(connection, *args)
+        except DBAPIError as error:
+            lost = self._store.loss(error)
+            if lost is None:
+                raise
+            raise SideLost("workspace", lost) from error
 
     def _foreign_change(self) -> None:
         for callback in list(self._listeners):
             callback()
+
+
+def is_server(url: str) -> bool:
+    """Whether a workspace is on a database server; else it is a file."""
+    return url.startswith(("postgresql://", "postgres://"))
 
 
 def path_of(url: str) -> Path:
@@ -110,33 +126,9 @@ def path_of(url: str) -> Path:
     except ArgumentError as error:
         raise Refused(f"workspace {mask(url)} is not a URL: write sqlite:///path/to/workspace.db") from error
     if parsed.get_backend_name() != "sqlite":
-        raise Refused(f"workspace {mask(url)}: only sqlite:///path/to/workspace.db can be opened by this version")
+        raise Refused(
+            f"workspace {mask(url)}: write sqlite:///path/to/workspace.db, or postgresql://user@host/database"
+        )
     if not parsed.database or parsed.database == ":memory:":
         raise Refused("a workspace must outlive the program: name a file, sqlite:///path/to/workspace.db")
     return Path(parsed.database).expanduser().absolute()
-
-
-def _open_sqlite(path: Path) -> tuple[Engine, Engine]:
-    sqlite.prepare_file(path)
-    sqlite.set_wal(path)
-    readers, writers = sqlite.connect(path, begin="BEGIN"), sqlite.connect(path, begin="BEGIN IMMEDIATE")
-    try:
-        # Looked at by a reader: a workspace that another process is writing to opens at once.
-        with readers.connect() as connection:
-            current = schema.revision(connection)
-        if current != HEAD:
-            with writers.begin() as connection:
-                schema.upgrade(connection, str(path))
-    except StreamConsoleError:
-        _dispose(readers, writers)
-        raise
-    except DBAPIError as error:
-        _dispose(readers, writers)
-        hint = ": another program holds it, try again when it has let go" if "locked" in str(error.orig) else ""
-        raise Refused(f"workspace {path} cannot be opened ({error.orig}){hint}") from error
-    return readers, writers
-
-
-def _dispose(*engines: Engine) -> None:
-    for engine in engines:
-        engine.dispose()

@@ -1,7 +1,7 @@
-"""The one writer of a SQLite workspace: group commit.
+"""The one writer of a workspace in this process: group commit.
 
 Coroutines hand small operations to a thread; it drains what has gathered, runs it in one
-`BEGIN IMMEDIATE` transaction, commits with full durability, and only then wakes every caller.
+transaction that no other writer's overlaps, commits with full durability, and only then wakes every caller.
 Operations of one kind that stand next to each other run as one bulk statement. When an operation
 fails, the batch is rolled back and redone one by one, so a bad one fails alone; when the
 transaction itself is lost (disk full, say) all its callers are told.
@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -41,17 +41,6 @@ WATCH = 0.1
 
 PATIENCE = 60.0
 """Seconds another program may hold the file before callers are told."""
-
-UNUSABLE = frozenset(
-    {
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_NOTADB,
-    }
-)
-"""Codes by which SQLite says that a file is lost to us, whatever its text says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +81,53 @@ class _Operation:
             self.future.set_result(self.result)
 
 
+class Store(Protocol):
+    """The database behind a workspace. Its text names it in errors, secrets hidden."""
+
+    @property
+    def readers(self) -> Engine:
+        """Gives connections whose transactions see one moment."""
+        ...
+
+    @property
+    def writers(self) -> Engine:
+        """Gives connections whose transactions come one after the other, whatever process they are of."""
+        ...
+
+    @property
+    def place(self) -> Path:
+        """A path on this host beside which the workspace's private files are."""
+        ...
+
+    def found_on(self, connection: Connection) -> AbstractContextManager[None]:
+        """Its tables on somebody else's connection to it, for as long as the block runs."""
+        ...
+
+    def wrote(self) -> None:
+        """A transaction was committed here (called in the writer's thread)."""
+        ...
+
+    def changed_elsewhere(self, connection: Connection) -> bool:
+        """Whether another process has committed since the last call (in the writer's thread)."""
+        ...
+
+    def after_failed_commit(self, connection: Connection) -> None:
+        """Make the writer's connection usable again."""
+        ...
+
+    def is_busy(self, error: DBAPIError) -> bool:
+        """Whether another process stands in the way, and it is worth to try again."""
+        ...
+
+    def loss(self, error: DBAPIError) -> str | None:
+        """What is the matter when the database is lost to us; None when it is not."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+
 class _OperationFailed(Exception):
     """One operation of a batch failed; the batch is to be redone one by one."""
 
@@ -111,24 +147,22 @@ class _Inbox:
 
 
 class Writer:
-    """Makes all writes of this process to one SQLite file.
+    """Makes all writes of this process to one workspace.
 
     Args:
-        engine: gives connections whose `begin` is `BEGIN IMMEDIATE`.
-        where: names the file in errors.
-        on_foreign_change: called from the writer's thread when another process has changed the file.
+        store: the database behind it.
+        on_foreign_change: called from the writer's thread when another process has changed it.
     """
 
-    def __init__(self, engine: Engine, where: str, on_foreign_change: Callable[[], None]) -> None:
-        self._engine = engine
-        self._where = where
+    def __init__(self, store: Store, on_foreign_change: Callable[[], None]) -> None:
+        self._store = store
+        self._where = f"workspace {store}"
         self._on_foreign_change = on_foreign_change
         self._loop = asyncio.get_running_loop()
         self._inbox = _Inbox()
         self._ready = threading.Condition()
         self._closing = False
         self._last = 0
-        self._seen_version = -1
         self._looked_at = 0.0
         self.commits = 0
         self._thread = threading.Thread(target=self._serve, name="workspace-writer", daemon=True)
@@ -171,7 +205,7 @@ class Writer:
 
     def _serve(self) -> None:
         try:
-            with self._engine.connect() as connection:
+            with self._store.writers.connect() as connection:
                 while (batch := self._gather(connection)) is not None:
                     for operations in self._write(connection, batch):
                         self._wake(operations)
@@ -267,10 +301,10 @@ class Writer:
             transaction.commit()
         except BaseException:
             transaction.rollback()
-            # SQLAlchemy takes a commit that failed for the end; SQLite may keep the transaction open.
-            _raw(connection).rollback()
+            self._store.after_failed_commit(connection)
             raise
         self.commits += 1
+        self._store.wrote()
 
     def _begin(self, connection: Connection) -> Any:
         """Begin, however long another process holds the file (up to PATIENCE)."""
@@ -279,22 +313,15 @@ class Writer:
             try:
                 return connection.begin()
             except DBAPIError as error:
-                if not is_busy(error) or monotonic() - started > PATIENCE:
+                if not self._store.is_busy(error) or monotonic() - started > PATIENCE:
                     raise
 
     def _look_for_foreign_changes(self, connection: Connection) -> None:
-        # On the writer's own connection the pragma moves only by what others committed.
         if monotonic() - self._looked_at < WATCH:
             return
         self._looked_at = monotonic()
-        try:
-            version = _raw(connection).execute("PRAGMA data_version").fetchone()[0]
-        except sqlite3.Error:
-            # Whoever writes next is told what is the matter with the file.
-            return
-        if self._seen_version not in (-1, version):
+        if self._store.changed_elsewhere(connection):
             self._tell_of_foreign_change()
-        self._seen_version = version
 
     def _tell_of_foreign_change(self) -> None:
         try:
@@ -306,14 +333,10 @@ class Writer:
         """The error as its caller should see it."""
         if not isinstance(error, DBAPIError):
             return error
-        if is_busy(error):
+        if self._store.is_busy(error):
             return SideLost("workspace", f"{self._where} has been locked by another program for {PATIENCE:.0f} s")
-        code = _primary_code(error)
-        if code == sqlite3.SQLITE_FULL:
-            return SideLost("workspace", f"the disk that holds {self._where} is full: free some space, then resume")
-        if code in UNUSABLE:
-            return SideLost("workspace", f"{self._where} cannot be written ({error.orig})")
-        return error
+        lost = self._store.loss(error)
+        return error if lost is None else SideLost("workspace", lost)
 
     def _wake(self, operations: list[_Operation]) -> None:
         waiting = []
@@ -329,19 +352,3 @@ class Writer:
 def _settle(operations: list[_Operation]) -> None:
     for operation in operations:
         operation.settle()
-
-
-def is_busy(error: DBAPIError) -> bool:
-    """Whether another connection holds the file."""
-    return _primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def _primary_code(error: DBAPIError) -> int:
-    # A driver's own errors carry no code.
-    return int(getattr(error.orig, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _raw(connection: Connection) -> sqlite3.Connection:
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, sqlite3.Connection)
-    return raw

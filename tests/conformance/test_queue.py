@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import Connection, create_engine, update
+from sqlalchemy import Connection, create_engine, text, update
 
 from streamconsole.engines.errors import Refused, StaleEpoch
 from streamconsole.engines.queue import (
@@ -32,16 +31,7 @@ from streamconsole.engines.workspace import Workspace
 from streamconsole.engines.workspace.clock import now_ms
 from streamconsole.engines.workspace.queue_tables import jobs
 
-BACKENDS = ["sqlite"]
-
 IDLE = dict.fromkeys(JobState, 0)
-
-
-@pytest_asyncio.fixture(params=BACKENDS)
-async def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workspace]:
-    opened = await Workspace.open(str(tmp_path / "workspace.db"))
-    yield opened
-    await opened.close()
 
 
 @pytest_asyncio.fixture
@@ -101,7 +91,7 @@ async def test_jobs_added_at_once_have_ids_of_their_own(queue: Queue) -> None:
 
 
 async def test_a_job_added_in_a_transaction_comes_with_it_or_not_at_all(queue: Queue, workspace: Workspace) -> None:
-    engine = create_engine(workspace.url)
+    engine = create_engine(workspace.url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
         queue.add_in(connection, "kept")
     with engine.connect() as connection:
@@ -552,7 +542,7 @@ async def test_an_effect_and_its_completion_are_one_transaction(queue: Queue, wo
     )
 
     def effect(connection: Connection, job: Job) -> None:
-        connection.exec_driver_sql("INSERT INTO effects VALUES (?)", (job.row.seq,))
+        connection.execute(text("INSERT INTO effects VALUES (:seq)"), {"seq": job.row.seq})
         job.complete(connection, {"done": job.payload})
         if job.payload == 2:
             raise ValueError("rolled back")
