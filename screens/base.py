@@ -120,7 +120,7 @@ class ConsoleScreen(Screen[None]):
 
     def name_it(self) -> None:
         """Say in the title line where the operator is."""
-        self.query_one(TitleLine).show(self.TITLE, str(self.model.workspace.path), read_only=self.desk.read_only)
+        self.query_one(TitleLine).show(self.TITLE, str(self.model.workspace), read_only=self.desk.read_only)
 
     def soon(self, act: Callable[[], Coroutine[Any, Any, None]], group: str) -> None:
         """Do something in a task of its own, instead of an earlier one of the same group."""

@@ -241,8 +241,8 @@ def _as_units(totals: TransferTotals) -> Totals:
     return Totals(completed=totals.stored + totals.present, failed=failed)
 
 
-def _where(workspace: Path) -> str:
-    return "" if workspace == Path(DEFAULT_NAME).absolute() else f" --workspace {shlex.quote(str(workspace))}"
+def _where(workspace: Workspace) -> str:
+    return "" if workspace.path == Path(DEFAULT_NAME).absolute() else f" --workspace {shlex.quote(str(workspace))}"
 
 
 async def summarise(
@@ -252,7 +252,7 @@ async def summarise(
     by_run = {each.run: each for each in ended}
     totals = await workspace.read(windows.totals, list(run_ids))
     carried = await workspace.read(chunks.totals, list(run_ids))
-    where = _where(workspace.path)
+    where = _where(workspace)
     found = []
     for run_id in run_ids:
         run = await workspace.read(runs.get, run_id)

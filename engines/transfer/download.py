@@ -116,7 +116,10 @@ class Download:
         await context.workspace.write(chunks.begin_file, context.run, number, entry.path, entry.size, entry.mtime_ns)
         about = {**context.about(), "file": number, "path": clean(entry.path)}
         context.bus.publish(FileStarted(**about, size=entry.size, begun=0))
-        if not self._complete and not await asyncio.to_thread(_is_in_place, place, entry):
+        if self._complete or await asyncio.to_thread(_is_in_place, place, entry):
+            # Killed in the middle of giving it its name, what was kept for going on is still there.
+            await asyncio.to_thread(Part(self._part(number), entry.path).discard)
+        else:
             try:
                 await self._get(number, entry, place)
             except (ChunkLost, WrongFile) as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from streamconsole.engines import private_files
+from streamconsole.engines import faults, private_files
 from streamconsole.engines.errors import SideLost
 from streamconsole.engines.text import clean
 from streamconsole.engines.transfer.chunks import Chunk
@@ -146,6 +146,7 @@ class Part:
             self.close()
             self.path.rename(path)
             sync_folder(path.parent)
+            faults.reach("download.renamed")
             self._state.unlink(missing_ok=True)
         except OSError as error:
             raise self._told(error) from None

@@ -113,6 +113,15 @@ def is_server(url: str) -> bool:
     return url.startswith(("postgresql://", "postgres://"))
 
 
+def is_there(url: str) -> bool:
+    """Whether there is a workspace to open; of one on a server only opening tells.
+
+    Raises:
+        Refused: not a URL this program can open.
+    """
+    return is_server(url) or path_of(url).exists()
+
+
 def path_of(url: str) -> Path:
     """The file a workspace URL names.
 

@@ -19,6 +19,7 @@ from streamconsole import exit_codes
 from streamconsole.cli.options import common, given
 from streamconsole.cli.output import print_json, say
 from streamconsole.engines.errors import StreamConsoleError
+from streamconsole.engines.secrets import mask
 
 if TYPE_CHECKING:
     from streamconsole.engines.migration.settings import MigrationSettings
@@ -88,18 +89,18 @@ def _try(what: str, look: Callable[[], T], good: str) -> tuple[T | None, Finding
 
 def _workspace(url: str) -> Finding:
     from streamconsole.engines.workspace import Workspace
-    from streamconsole.engines.workspace.workspace import path_of
+    from streamconsole.engines.workspace.workspace import is_there
 
     async def open_and_close() -> None:
         await (await Workspace.open(url)).close()
 
     def look() -> bool:
-        present = path_of(url).exists()
+        present = is_there(url)
         if present:
             asyncio.run(open_and_close())
         return present
 
-    present, finding = _try(f"workspace {url}", look, "can be used")
+    present, finding = _try(f"workspace {mask(url)}", look, "can be used")
     return finding if present is not False else replace(finding, text="not there yet: made when work begins")
 
 
@@ -161,9 +162,9 @@ def _transfers(book: Runbook) -> Iterator[Finding]:
 
 
 def _machine(url: str) -> Iterator[Finding]:
-    from streamconsole.engines.workspace.workspace import path_of
+    from streamconsole.engines.workspace.workspace import is_server, path_of
 
-    folder = path_of(url).parent
+    folder = Path.cwd() if is_server(url) else path_of(url).parent
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free

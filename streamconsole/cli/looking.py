@@ -21,14 +21,13 @@ T = TypeVar("T")
 def look(context: click.Context, collect: Callable[[Workspace], Awaitable[T]]) -> T:
     """Open the workspace just to look, and run a coroutine function on it."""
     from streamconsole.engines.workspace import Workspace
-    from streamconsole.engines.workspace.workspace import path_of
+    from streamconsole.engines.workspace.workspace import is_there, path_of
 
     url = given(context).workspace_beside(Path.cwd())
-    path = path_of(url)
-    if not path.exists():
+    if not is_there(url):
         raise Refused(
-            f"there is no workspace {path}: name one with --workspace, go to the folder that has .streamconsole, "
-            "or make one with `streamconsole migrate SOURCE TARGET`"
+            f"there is no workspace {path_of(url)}: name one with --workspace, go to the folder that has "
+            ".streamconsole, or make one with `streamconsole migrate SOURCE TARGET`"
         )
 
     async def opened() -> T:

@@ -20,7 +20,7 @@ from streamconsole.engines.queue import Job, JobFilter, JobOptions, JobState, Qu
 from streamconsole.engines.queue.options import checked
 from streamconsole.engines.queue.payloads import from_text
 from streamconsole.engines.workspace import Workspace
-from streamconsole.engines.workspace.workspace import path_of
+from streamconsole.engines.workspace.workspace import is_there, path_of
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -86,7 +86,7 @@ def in_workspace(context: click.Context, call: Callable[[Asked], Awaitable[T]], 
         make: whether the workspace is made when there is none.
     """
     url = given(context).workspace_beside(Path.cwd())
-    if not make and not path_of(url).exists():
+    if not make and not is_there(url):
         raise Refused(
             f"there is no workspace {path_of(url)}: name one with --workspace, go to the folder that has "
             ".streamconsole, or make one with `streamconsole queue add`"

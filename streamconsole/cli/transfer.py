@@ -116,9 +116,9 @@ async def _tune(url: str, run_id: str, args: dict[str, Any]) -> Any:
     from streamconsole.engines.states import EngineKind
     from streamconsole.engines.supervisor import answer_to, sender
     from streamconsole.engines.workspace import Workspace, commands, runs
-    from streamconsole.engines.workspace.workspace import path_of
+    from streamconsole.engines.workspace.workspace import is_there, path_of
 
-    if not path_of(url).exists():
+    if not is_there(url):
         raise Refused(f"there is no workspace {path_of(url)}: name one with --workspace")
     workspace = await Workspace.open(url)
     try:

@@ -115,10 +115,12 @@ def test_a_download_killed_at_a_named_point(folder: Path, layout: str, point: st
     ends_right(transfer)
 
 
-def test_a_download_killed_after_its_last_rename_is_done(folder: Path) -> None:
-    assert upload(folder, "framed").go().code == 0
+@LAYOUTS
+@pytest.mark.parametrize("point", ["download.renamed", "download.placed"])
+def test_a_download_killed_after_its_last_rename_is_done(folder: Path, layout: str, point: str) -> None:
+    assert upload(folder, layout).go().code == 0
     transfer = download(folder)
-    assert transfer.go("kill@download.placed").killed
+    assert transfer.go(f"kill@{point}").killed
     assert (folder / "out").exists()
     ends_right(transfer)
     other = Transfer(folder, "download", (*transfer.arguments[:-1], "other"))
