@@ -1,0 +1,79 @@
+"""The command line on a workspace that is on a PostgreSQL server."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.program import Result, finish, start
+
+pytestmark = [pytest.mark.services, pytest.mark.alone]
+
+
+@pytest.fixture
+def workspace(postgresql_database: str) -> str:
+    return postgresql_database
+
+
+def called(folder: Path, *arguments: str, faults: str = "") -> Result:
+    return finish(start(*arguments, cwd=folder, faults=faults))
+
+
+def test_a_killed_migration_goes_on(tmp_path: Path, workspace: str) -> None:
+    migrate = ("migrate", "generate://users?count=3000", "sqlite:///t.db#t", "--window-rows", "100")
+    asked = ("--json", "--workspace", workspace)
+    assert called(tmp_path, *migrate, *asked, faults="kill@window.before_ledger:12").killed
+    (run,) = called(tmp_path, "runs", "list", *asked).events
+    assert run["status"] != "completed"
+    resumed = called(tmp_path, "migrate", "--resume", run["run"], *asked)
+    assert resumed.code == 0, resumed
+    assert resumed.summary["runs"][0]["units"]["completed"] == 30
+    with closing(sqlite3.connect(tmp_path / "t.db")) as connection:
+        assert connection.execute("SELECT count(*), count(DISTINCT id) FROM t").fetchone() == (3000, 3000)
+    assert not (tmp_path / ".streamconsole").exists()
+
+
+def test_a_run_is_steered_from_another_process(tmp_path: Path, workspace: str) -> None:
+    asked = ("--json", "--workspace", workspace)
+    source = "generate://users?count=200000"
+    running = start("migrate", source, "sqlite:///t.db#t", "--rate", "2000rows/s", *asked, cwd=tmp_path)
+    try:
+        assert running.stdout is not None
+        run = json.loads(running.stdout.readline())["run"]
+        paused = called(tmp_path, "runs", "pause", run, *asked)
+        assert paused.code == 0, paused
+        held = called(tmp_path, "runs", "resume", run, "--workspace", workspace)
+        assert held.code == 0, held
+        stopped = called(tmp_path, "runs", "cancel", run, *asked)
+        assert stopped.code == 0, stopped
+    finally:
+        ended = finish(running)
+    assert ended.summary["runs"][0]["status"] == "cancelled", ended
+
+
+def test_jobs_are_added_and_done(tmp_path: Path, workspace: str) -> None:
+    asked = ("--workspace", workspace)
+    assert called(tmp_path, "queue", "add", "mail", "welcome", "--payload", '{"to": "ann"}', *asked).code == 0
+    done = called(tmp_path, "queue", "work", "mail", "--processor", "exec:cat", "--until-empty", "--json", *asked)
+    assert done.code == 0, done
+    counts = called(tmp_path, "queue", "counts", "--json", *asked).events
+    assert counts[0]["completed"] == 1
+
+
+def test_what_only_a_file_can_do_is_refused_in_words(tmp_path: Path, workspace: str) -> None:
+    copied = called(tmp_path, "workspace", "backup", "copy.db", "--workspace", workspace)
+    assert copied.code == 2
+    assert "pg_dump" in copied.err
+
+
+def test_doctor_looks_at_it(tmp_path: Path, workspace: str) -> None:
+    looked = called(tmp_path, "doctor", "--workspace", workspace)
+    assert looked.code == 0, looked
+    away = called(tmp_path, "doctor", "--workspace", "postgresql://ann:s3cret@127.0.0.1:1/shop")
+    assert away.code != 0
+    assert "s3cret" not in away.out + away.err
+    assert "Traceback" not in away.err
