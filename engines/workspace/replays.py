@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, exists, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, literal, select, update
 
 from streamconsole.engines.states import EngineKind, RunState, WindowState
 from streamconsole.engines.workspace import runs
@@ -31,10 +31,24 @@ def replayed_by(run: Run) -> str | None:
 
 def unfinished(connection: Connection, of: str) -> Run | None:
     """The replay of a run that has windows left to do, whatever its state; there is one at most."""
-    for_it = run_table.c.plan.contains(f'"replays":{orjson.dumps(of).decode()}', autoescape=True)
     left = exists().where(windows.c.run == run_table.c.id, windows.c.replayed.is_(None))
-    found = connection.execute(select(run_table.c.id).where(for_it, left).limit(1)).scalar()
+    found = connection.execute(select(run_table.c.id).where(_replaying(of), left).limit(1)).scalar()
     return runs.get(connection, found) if found else None
+
+
+def replays_of(connection: Connection, of: str) -> list[Run]:
+    """The replays of a run, in the order in which they were made."""
+    found = connection.execute(
+        select(run_table.c.id).where(_replaying(of)).order_by(run_table.c.created_at, run_table.c.id)
+    ).scalars()
+    return [runs.get(connection, run_id) for run_id in found.all()]
+
+
+def lines_of(connection: Connection, replay: str, window: int) -> list[int]:
+    """Lines of a window that a replay took out of the list of refused rows."""
+    asked = select(windows.c.replayed).where(windows.c.run == replay, windows.c.number == window)
+    found: list[int] = orjson.loads(connection.execute(asked).scalar() or "[]")
+    return found
 
 
 def create(connection: Connection, of: Run, spec: dict[str, Any], plan: dict[str, Any], locks: Path) -> Run:
@@ -72,6 +86,10 @@ def create(connection: Connection, of: Run, spec: dict[str, Any], plan: dict[str
         )
     )
     return runs.get(connection, made.id)
+
+
+def _replaying(of: str) -> ColumnElement[bool]:
+    return run_table.c.plan.contains(f'"replays":{orjson.dumps(of).decode()}', autoescape=True)
 
 
 def has_rejects(connection: Connection, run_id: str) -> bool:

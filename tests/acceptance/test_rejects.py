@@ -415,3 +415,23 @@ def test_prune_keeps_what_is_asked_for(call: Call, folder: Path) -> None:
     assert rows("w.db", "SELECT (SELECT count(*) FROM windows), (SELECT count(*) FROM events)") == [(0, 0)]
     assert_refused(call("runs", *prune), "--keep")
     assert_refused(call("runs", *prune, "--older-than", "soon"), "soon")
+
+
+@pytest.mark.parametrize("target", ["sqlite:///t.db#t", "o.ndjson", "o.csv.gz"])
+def test_a_run_whose_refused_rows_were_replayed_is_verified_with_them(target: str, call: Call, folder: Path) -> None:
+    """Each row is compared as the run, or the replay, made it: by their own mappings."""
+    lines = [f'{{"_id":{n},"v":{n},"w":"w"}}' for n in range(20)]
+    lines[7], lines[13] = '{"_id":7,"v":"7x","w":"w"}', '{"_id":13,"v":"13x","w":"w"}'
+    made = write_lines(folder / "s.ndjson", *lines)
+    options = ("--map", write_map('[v]\ntype = "integer"\n'), "--window-rows", "5", "--key", "_id")
+    result = migrate(call, str(made), target, *options)
+    run = result.summary["runs"][0]["run"]
+    assert replay(call, run, "--map", write_map('[v]\ntype = "text"\n[w]\ndrop = true\n')).code == 0
+    checked = call("verify", run, "--json", "--workspace", "w.db")
+    assert checked.code == 0, checked
+    assert checked.summary["runs"][0]["rows_read"] == 20
+    replayed = str(rows("w.db", "SELECT id FROM runs WHERE id LIKE 'replay-%'")[0][0])
+    assert_refused(call("verify", replayed, "--no-ui", "--workspace", "w.db"), run, "verify that one")
+    if target.startswith("sqlite"):
+        make_table("UPDATE t SET w = 'w' WHERE _id = 13")
+        assert call("verify", run, "--json", "--workspace", "w.db").code == 1

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from streamconsole.engines.migration.batch import ROW_SHOWN, Counts, NotAlike, Reader, Refuse
 from streamconsole.engines.migration.transforms.reader import TransformedReader
-from streamconsole.engines.migration.transforms.steps import Row
+from streamconsole.engines.migration.transforms.steps import Row, Step
 from streamconsole.engines.secrets import HIDDEN
 from streamconsole.engines.units import Window
 
@@ -57,6 +57,12 @@ def replayed(reader: Reader, refused: Mapping[int, Kept]) -> Replayed:
     if isinstance(reader, TransformedReader):
         return Replayed(TransformedReader(Chosen(reader.reader, refused), reader.steps), refused)
     return Replayed(TransformedReader(Chosen(reader, refused), ()), refused)
+
+
+def only(reader: Reader, indexes: Iterable[int], steps: Sequence[Step]) -> TransformedReader:
+    """Reads some rows of a window of a source, and passes them through these transforms in place of its own."""
+    own = reader.reader if isinstance(reader, TransformedReader) else reader
+    return TransformedReader(Chosen(own, dict.fromkeys(indexes, Kept(0, ""))), tuple(steps))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from streamconsole.engines.errors import Refused, SideLost, StreamConsoleError
 from streamconsole.engines.migration.batch import NormalizerFactory, Reader
 from streamconsole.engines.migration.locations import source_of
 from streamconsole.engines.migration.moving import Task
+from streamconsole.engines.migration.replaying.rows import only
 from streamconsole.engines.migration.settings import MigrationSettings, Mode
 from streamconsole.engines.migration.sources.files import reads_file
-from streamconsole.engines.migration.transforms.reader import owned
+from streamconsole.engines.migration.transforms.reader import TransformedReader, owned
+from streamconsole.engines.migration.transforms.steps import Step
 from streamconsole.engines.migration.verifying.check import Check, CheckStored, Part
 from streamconsole.engines.migration.verifying.reading import ReadTarget, target_again
 from streamconsole.engines.migration.verifying.target import BothSides, VerifiedTarget
@@ -24,17 +27,18 @@ from streamconsole.engines.migration.work import Work, lay_out
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import EngineKind, RunState, WindowState
 from streamconsole.engines.units import Window
-from streamconsole.engines.workspace import Workspace, rejects, runs, windows
+from streamconsole.engines.workspace import Workspace, rejects, replays, runs, windows
 from streamconsole.engines.workspace.runs import Run
 
 
 @dataclass(frozen=True, slots=True)
 class _Moved:
-    """How one run read and fitted its rows."""
+    """How a run, and each replay of its refused rows, read and fitted their rows."""
 
     run: str
     reader: Reader
     normalizer: NormalizerFactory
+    replays: Sequence[tuple[str, Sequence[Step]]] = ()
 
 
 OTHERS = {Mode.APPEND: Others.BESIDE, Mode.UPSERT: Others.OVER}
@@ -49,6 +53,12 @@ async def create(workspace: Workspace, run_id: str, workers: int | None = None) 
     """
     run = await workspace.read(runs.get, run_id)
     _refuse_unfit(run)
+    begun = await workspace.read(replays.unfinished, run.id)
+    if begun is not None and begun.state is not RunState.PLANNED:
+        raise Refused(
+            f"run {run.id} can be verified once its refused rows are replayed: `streamconsole runs retry {run.id} "
+            f"--rejects` goes on with run {begun.id}"
+        )
     settings = MigrationSettings.model_validate(run.spec)
     try:
         target = await asyncio.to_thread(target_again, run)
@@ -72,6 +82,9 @@ async def create(workspace: Workspace, run_id: str, workers: int | None = None) 
 def _refuse_unfit(run: Run) -> None:
     if run.engine is not EngineKind.MIGRATION or "verifies" in run.plan:
         raise Refused(f"run {run.id} is no migration: only what was moved can be verified")
+    of = replays.replayed_by(run)
+    if of is not None:
+        raise Refused(f"run {run.id} wrote refused rows of run {of}: verify that one")
     if run.state is not RunState.COMPLETED:
         raise Refused(f"run {run.id} is {run.state}: it can be verified once it is completed")
 
@@ -93,7 +106,9 @@ async def work(workspace: Workspace, run: Run, owner: str, stderr: Path) -> Work
     settings = MigrationSettings.model_validate(run.spec)
     source = owned(source_of(settings), owner, stderr)
     target = await asyncio.to_thread(target_again, verified)
-    moved = _Moved(verified.id, source.reader, target.normalizer)
+    known = await workspace.read(replays.replays_of, verified.id)
+    again = [(each.id, await asyncio.to_thread(_steps, each, owner, stderr)) for each in known]
+    moved = _Moved(verified.id, source.reader, target.normalizer, again)
     both = BothSides(source, target.stock, run.plan["border"], run.plan["base"])
     is_target = _nothing if target.side.keyed else both.is_target
 
@@ -132,8 +147,20 @@ def _nothing(_: Window) -> bool:
 
 def _parts(connection: Connection, moved: _Moved, window: Window) -> tuple[Part, ...]:
     refused = rejects.listing(connection, moved.run, window.number)
-    without = frozenset(each["line"] - window.first_row - 1 for each in refused)
-    return (Part(moved.reader, moved.normalizer, without),)
+    without = {each["line"] - window.first_row - 1 for each in refused}
+    parts = []
+    for replay, steps in moved.replays:
+        indexes = {line - window.first_row - 1 for line in replays.lines_of(connection, replay, window.number)}
+        if indexes:
+            parts.append(Part(only(moved.reader, indexes, steps), moved.normalizer))
+            without |= indexes
+    return (Part(moved.reader, moved.normalizer, frozenset(without)), *parts)
+
+
+def _steps(replay: Run, owner: str, stderr: Path) -> Sequence[Step]:
+    """The transforms of a replay (blocking)."""
+    reader = owned(source_of(MigrationSettings.model_validate(replay.spec)), owner, stderr).reader
+    return reader.steps if isinstance(reader, TransformedReader) else ()
 
 
 def _extent(target: ReadTarget) -> tuple[int, int | None]:
