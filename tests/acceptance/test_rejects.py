@@ -20,6 +20,7 @@ from tests.acceptance.calling import Call, assert_refused, migrate, rejects, row
 from tests.program import Result
 
 ROWS = 60
+LEDGER = "_streamconsole_windows"
 BAD = [number for number in range(ROWS) if number % 7 == 3]
 
 
@@ -435,3 +436,34 @@ def test_a_run_whose_refused_rows_were_replayed_is_verified_with_them(target: st
     if target.startswith("sqlite"):
         make_table("UPDATE t SET w = 'w' WHERE _id = 13")
         assert call("verify", run, "--json", "--workspace", "w.db").code == 1
+
+
+def test_any_database_takes_replayed_rows(call: Call, folder: Path) -> None:
+    """The target that goes by SQLAlchemy alone; its columns are widened for them, too."""
+    lines = [f'{{"_id":{n},"v":{n}}}' for n in range(20)]
+    lines[4], lines[11] = '{"_id":4,"v":"4x"}', "[11]"
+    made = write_lines(folder / "s.ndjson", *lines)
+    options = ("--map", write_map('[v]\ntype = "integer"\n'), "--window-rows", "5")
+    result = migrate(call, str(made), "sqlite+pysqlite:///t.db#t", *options)
+    run = result.summary["runs"][0]["run"]
+    assert len(listed(call, run)) == 2
+    mended = replay(call, run, "--map", write_map('[v]\ntype = "text"\n'))
+    assert mended.code == 1, mended
+    assert [each["line"] for each in listed(call, run)] == [12]
+    assert rows(statement="SELECT v FROM t WHERE _id = 4") == [("4x",)]
+    assert len(rows()) == 19
+    ledger = rows(statement=f"SELECT sum(rows_read), sum(rows_written), sum(rejects) FROM {LEDGER} WHERE run = '{run}'")
+    assert ledger == [(20, 19, 1)]
+    assert replay(call, run, "--map", "map.toml").code == 1
+    assert len(rows()) == 19
+
+
+def test_a_wider_type_is_made_for_replayed_rows(call: Call, folder: Path) -> None:
+    lines = [f'{{"_id":{n},"v":{n}}}' for n in range(20)]
+    lines[4] = '{"_id":4,"v":"4x","late":[1]}'
+    made = write_lines(folder / "s.ndjson", *lines)
+    options = ("--map", write_map('[v]\ntype = "integer"\n'), "--window-rows", "5")
+    result = migrate(call, str(made), "sqlite:///t.db#t", *options)
+    assert replay(call, result.summary["runs"][0]["run"], "--map", write_map("[_id]\n")).code == 0
+    assert rows(statement="SELECT v, late FROM t WHERE _id IN (3, 4) ORDER BY _id") == [("3", None), ("4x", "[1]")]
+    assert rows(statement="SELECT DISTINCT typeof(v) FROM t") == [("text",)]

@@ -167,11 +167,13 @@ class Array:
                 break
         if held[:1] != b"[":
             raise ValueError("it does not begin with [")
-        held = held[1:].lstrip()
+        held, given = held[1:].lstrip(), False
         for block in blocks:
-            held += block
-            yield held[:-TAIL_BYTES]
-            held = held[-TAIL_BYTES:]
+            held = held + block if given else (held + block).lstrip()
+            if len(held) > TAIL_BYTES:
+                given = True
+                yield held[:-TAIL_BYTES]
+                held = held[-TAIL_BYTES:]
         rest = held.rstrip()
         if not rest.endswith(b"]"):
             raise ValueError("it does not end with ]")
