@@ -118,6 +118,8 @@ def test_what_was_done_before_is_left_to_the_operator(console: Open, workspace: 
     assert workspace.runs("resume", run_id=raw).code == 0
     again = console()
     again.wait_until(lambda: again.text.count("◷ waiting") == 1, "one that waits")
+    # A program that starts, looks and ends: time enough to begin.
+    assert workspace.runs("show", run_id=raw).code == 0
     assert state_of(workspace, "dump") == "planned"
     again.keys("s")
     again.wait_until(lambda: again.text.count("✓ completed") == 3, "all three done", 60)

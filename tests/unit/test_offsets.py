@@ -107,6 +107,16 @@ async def test_what_is_put_back_comes_first_and_ends_nobody() -> None:
     assert await asyncio.wait_for(last, 5) is None
 
 
+async def test_what_is_put_back_comes_in_its_own_place_again() -> None:
+    offsets = OffsetManager([Window(n, n, n + 1, n, 1) for n in range(1, 7)])
+    out = [await offsets.next() for _ in range(4)]
+    for window in (out[1], out[3], out[0], out[2]):
+        assert window is not None
+        await offsets.put_back(window)
+    again = [await offsets.next() for _ in range(6)]
+    assert [each.number for each in again if each is not None] == [1, 2, 3, 4, 5, 6]
+
+
 async def test_a_taker_that_is_cancelled_loses_no_range() -> None:
     source = Source(30)
     offsets = manager(source)
