@@ -98,16 +98,19 @@ class MigrationEngine:
     async def verification_after(self, run_id: str) -> Run | None:
         """The verification that a completed run asks for: the one made since its end, else a new one.
 
+        After a replay it is the run whose refused rows were written that is verified.
+
         Raises:
             Refused: the run cannot be verified.
         """
         run = await self._workspace.read(runs.get, run_id)
         if run.engine is not self.kind or run.state is not RunState.COMPLETED or not run.spec.get("verify"):
             return None
-        known = await self._workspace.read(verifications.newest_of, run_id)
+        verified = replays.replayed_by(run) or run.id
+        known = await self._workspace.read(verifications.newest_of, verified)
         if known is not None and known.created_at >= (run.finished_at or 0):
             return known
-        return await self.verify(run_id)
+        return await self.verify(verified)
 
     async def _work_of(self, run: Run) -> Work:
         owner = f"{run.id}/{run.epoch}"

@@ -16,8 +16,9 @@ from uuid import uuid4
 
 import pytest
 
+from streamconsole.engines.states import RunState
 from tests.acceptance.calling import Call, assert_refused, migrate, rejects, rows, write_lines
-from tests.program import Result
+from tests.program import Result, ledger, running, wait_until
 
 ROWS = 60
 LEDGER = "_streamconsole_windows"
@@ -467,3 +468,34 @@ def test_a_wider_type_is_made_for_replayed_rows(call: Call, folder: Path) -> Non
     assert replay(call, result.summary["runs"][0]["run"], "--map", write_map("[_id]\n")).code == 0
     assert rows(statement="SELECT v, late FROM t WHERE _id IN (3, 4) ORDER BY _id") == [("3", None), ("4x", "[1]")]
     assert rows(statement="SELECT DISTINCT typeof(v) FROM t") == [("text",)]
+
+
+def test_a_run_that_asks_for_it_is_verified_after_its_replay(call: Call, folder: Path) -> None:
+    _, run = refused_run(call, folder, "--verify")
+    mended = replay(call, run, "--map", write_map())
+    assert mended.code == 0, mended
+    replayed, verified = mended.summary["runs"]
+    assert (replayed["replays"], verified["verifies"]) == (run, run)
+    assert verified["rows_read"] == ROWS
+    assert len(rows("w.db", "SELECT id FROM runs WHERE id LIKE 'verify-%'")) == 2
+
+
+def test_what_somebody_works_on_is_left_alone(call: Call, folder: Path) -> None:
+    """A replay owns both runs: neither is replayed again, verified, retried or removed meanwhile."""
+    _, run = refused_run(call, folder)
+    write_map()
+    where = ("--no-ui", "--workspace", "w.db")
+    again = ("runs", "retry", run, "--rejects", "--map", "map.toml", *where)
+    with running(*again, cwd=folder, faults="hang@replay.before_hand_over"):
+        wait_until(lambda: ledger(folder / "t.db").keys() - {run}, "replayed windows")
+        wait_until(lambda: len(rows()) == ROWS, "all rows")
+        (replayed,) = ledger(folder / "t.db").keys() - {run}
+        assert_refused(call(*again), run, "is held by")
+        assert_refused(call("verify", run, *where), "once its refused rows are replayed")
+        for each in (run, replayed):
+            assert_refused(call("runs", "prune", each, *where), each)
+        everything = ("--state", ",".join(state.value for state in RunState), "--older-than", "0")
+        assert json.loads(runs(call, "prune", *everything).out)["runs"] == []
+    assert call(*again).code == 0
+    assert len(rows()) == ROWS
+    assert listed(call, run) == []

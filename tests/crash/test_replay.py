@@ -28,7 +28,7 @@ OPTIONS = ("--no-ui", "--workspace", "w.db")
 pytestmark = pytest.mark.crash
 
 
-def begin(folder: Path, target: str) -> str:
+def begin(folder: Path, target: str, *options: str) -> str:
     """A completed run that has refused a row or two in each window; gives its id."""
     folder.mkdir(exist_ok=True)
     bad = "".join(
@@ -40,7 +40,7 @@ def begin(folder: Path, target: str) -> str:
     (folder / "mended.toml").write_text('[v]\ntype = "text"\n')
     where = f"sqlite:///{target}#t" if target.endswith(".db") else target
     sizes = ("--window-rows", "10", "--workers", "2", "--map", "first.toml", "--name", "moved")
-    moved = run("migrate", "s.ndjson", where, *sizes, *OPTIONS, cwd=folder)
+    moved = run("migrate", "s.ndjson", where, *sizes, *options, *OPTIONS, cwd=folder)
     assert moved.code == 1, moved
     return str(ask(folder, "SELECT id FROM runs")[0][0])
 
@@ -125,5 +125,14 @@ def test_a_replay_resumed_as_any_other_run(tmp_path: Path, uninterrupted: Callab
     replay = str(ask(tmp_path, "SELECT id FROM runs WHERE name LIKE 'replay%'")[0][0])
     ended = run("runs", "resume", replay, *OPTIONS, cwd=tmp_path)
     assert ended.code == 0, ended
+    found = outcome_of(tmp_path / "target.db", tmp_path / "w.db", moved)
+    assert differences(uninterrupted("target.db"), found) == []
+
+
+def test_a_replay_by_children_one_of_which_is_killed(tmp_path: Path, uninterrupted: Callable[[str], Outcome]) -> None:
+    moved = begin(tmp_path, "target.db", "--writers", "2")
+    ended = again(tmp_path, moved, "kill-child@window.before_commit:40")
+    assert ended.code == 0, ended
+    assert "a child process died" in ended.err
     found = outcome_of(tmp_path / "target.db", tmp_path / "w.db", moved)
     assert differences(uninterrupted("target.db"), found) == []
