@@ -30,6 +30,7 @@ from streamconsole.engines.migration.notifications import Kind, Notification
 from streamconsole.engines.migration.offsets import OffsetManager, after
 from streamconsole.engines.migration.ranges import Ranges
 from streamconsole.engines.migration.sources.files import reads_file
+from streamconsole.engines.migration.targets.files import FileTarget
 from streamconsole.engines.migration.transforms.child_program import end_programs
 from streamconsole.engines.migration.tuning import Tuning
 from streamconsole.engines.migration.work import Work
@@ -275,6 +276,8 @@ class MigrationRun:
             assert isinstance(error, StreamConsoleError)
             self._lose(error)
         if window is not None:
+            if notification.kind is Kind.COMPLETED and isinstance(self._target, FileTarget):
+                self._target.settled(window)
             if reads_file(self._source):
                 self._source.file.clear(window)
             await self._offsets.settle(window)

@@ -229,7 +229,6 @@ def test_replayed_rows_are_added_to_a_file(target: str, call: Call, folder: Path
         added = [{"_id": "3", "v": 'a,"3\n', "w": "", "new": ""}, {"_id": "4", "v": 'a,"4\n', "w": "", "new": "x"}]
     assert after == before + added
     assert list(folder.glob("*.parts-*")) == []
-    assert list(folder.glob("*.joining")) == []
     assert replay(call, run).code == 0
     assert target_rows(folder / target) == after
 

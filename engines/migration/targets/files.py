@@ -18,8 +18,10 @@ from streamconsole.engines.migration.columns import ColumnType
 from streamconsole.engines.migration.compression import Compression
 from streamconsole.engines.migration.settings import Mode
 from streamconsole.engines.migration.targets.file_forms import Form, Lines
-from streamconsole.engines.migration.targets.parts import PartWriter, lost, newest_epoch, parts_in, sync_folder
+from streamconsole.engines.migration.targets.joining import Joining, JoiningAhead
+from streamconsole.engines.migration.targets.parts import PartWriter, lost, newest_epoch, part_of, parts_in, sync_folder
 from streamconsole.engines.migration.targets.target import Owned, Settled, WindowWriter
+from streamconsole.engines.units import Window
 
 HEAD_BYTES = 2**20
 """Bytes of a file in which its header must end."""
@@ -55,6 +57,8 @@ class FileTarget:
         self._reopened = False
         self._parts = Path()
         self._epoch = 0
+        self._ahead: JoiningAhead | None = None
+        self._ahead_columns: tuple[str, ...] = ()
 
     def inspect(self, needs: Mapping[str, ColumnType], key: tuple[str, ...]) -> dict[str, Any]:
         """Check that the file suits the mode and its folder can be written."""
@@ -119,8 +123,18 @@ class FileTarget:
         """Remove the parts once nothing is left to be retried."""
         shutil.rmtree(self._parts, ignore_errors=True)
 
+    def settled(self, window: Window) -> None:
+        """A window's part is there: it may be joined as soon as all before it are."""
+        if self._ahead is None and window.number == 1 and not self._before.exists():
+            self._ahead, self._ahead_columns = JoiningAhead(self._begin), self._columns
+        if self._ahead is not None:
+            self._ahead.settled(window)
+
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Let go of what was joined and is of no use."""
+        if (joining := await asyncio.to_thread(self._taken_ahead)) is not None:
+            joining.close()
+            self._joined.unlink(missing_ok=True)
 
     # Before the run --------------------------------------------------------------------------
 
@@ -214,12 +228,15 @@ class FileTarget:
 
     def _join(self) -> None:
         self._refuse_changed()
-        joined = self.path.with_name(f"{self.path.name}.joining")
-        with joined.open("wb") as whole:
-            for block in self._blocks():
-                whole.write(block)
-            whole.flush()
-            os.fsync(whole.fileno())
+        ahead = self._taken_ahead()
+        joining = ahead or self._begin()
+        for part in parts_in(self._parts):
+            if ahead is None or part.settled.lo >= ahead.upto:
+                joining.add(part.settled.lo, part.settled.hi)
+        if self.form.tail():
+            joining.write([self.compression.compress(self.form.tail())])
+        joining.end()
+        joined = self._joined
         if self.path.exists():
             joined.chmod(self.path.stat().st_mode & 0o7777)
         # Known again after a crash: what bears the name then is ours, and may be made once more.
@@ -243,31 +260,45 @@ class FileTarget:
                 f"{self.path} was replaced while rows were to be appended: put back {self._before}, then resume",
             )
 
-    def _blocks(self) -> Iterator[bytes]:
-        """What the whole file is made of, piece by piece."""
-        pack = self.compression.compress
-        first = True
-        if self._before.exists() and self._must_be_rewritten():
-            for number, block in enumerate(self._reopened_blocks()):
-                first = number == 0
-                yield pack(block)
-        elif self._before.exists():
-            yield from self._before_blocks()
+    def _taken_ahead(self) -> Joining | None:
+        """What was joined already, if that is how the file is to begin."""
+        ahead, self._ahead = self._ahead, None
+        joining = ahead.taken() if ahead is not None else None
+        if joining is not None and self._columns != self._ahead_columns:
+            joining.close()
+            return None
+        return joining
+
+    @property
+    def _joined(self) -> Path:
+        # The epoch in the name keeps an owner that was thought dead from writing into our file.
+        return self._parts / f"whole.{self._epoch}.tmp"
+
+    def _begin(self) -> Joining:
+        """The whole file, as it begins."""
+        pack, joining = self.compression.compress, Joining(self._joined, self._pieces)
+        if not self._before.exists():
+            joining.write([pack(self.form.head(self._columns))] if self.form.head(self._columns) else [])
+        elif self._must_be_rewritten():
+            # Its head comes first, by itself.
+            joining.first = joining.write(map(pack, self._reopened_blocks())) < 2
         else:
-            yield pack(self.form.head(self._columns)) if self.form.head(self._columns) else b""
-        for part in parts_in(self._parts):
-            if not part.settled.written.rows_written:
-                continue
-            if not first and self.form.between:
-                yield pack(self.form.between)
-            first = False
-            content = part.path.read_bytes()
-            if part.width != len(self._columns):
-                plain = self.compression.decompress(content)
-                content = pack(self.form.widened(plain, part.width, self._columns))
-            yield content
-        if self.form.tail():
-            yield pack(self.form.tail())
+            joining.write(self._before_blocks())
+        return joining
+
+    def _pieces(self, lo: int, first: bool) -> Iterator[bytes]:
+        """What the part of a window adds to the whole file."""
+        part = part_of(self._parts, lo)
+        if part is None or not part.settled.written.rows_written:
+            return
+        pack = self.compression.compress
+        if not first and self.form.between:
+            yield pack(self.form.between)
+        content = part.path.read_bytes()
+        if part.width != len(self._columns):
+            plain = self.compression.decompress(content)
+            content = pack(self.form.widened(plain, part.width, self._columns))
+        yield content
 
     def _before_blocks(self) -> Iterator[bytes]:
         with self._before.open("rb") as file:

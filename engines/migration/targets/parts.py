@@ -93,15 +93,22 @@ class PartWriter:
         sync_folder(self.folder)
 
 
+def part_of(folder: Path, lo: int) -> Part | None:
+    """The part of the window that begins at an offset."""
+    return next((found for path in folder.glob(f"{lo:020d}-*.part") if (found := _part(path)) is not None), None)
+
+
 def parts_in(folder: Path) -> list[Part]:
     """The windows whose parts are there, in the source's order."""
-    found = []
-    for part in sorted(folder.iterdir()):
-        match = PART.match(part.name)
-        if match:
-            lo, hi, *counts, width = map(int, match.groups())
-            found.append(Part(Settled(lo, hi, Written(*counts)), width, part))
-    return found
+    return [found for path in sorted(folder.iterdir()) if (found := _part(path)) is not None]
+
+
+def _part(path: Path) -> Part | None:
+    match = PART.match(path.name)
+    if match is None:
+        return None
+    lo, hi, *counts, width = map(int, match.groups())
+    return Part(Settled(lo, hi, Written(*counts)), width, path)
 
 
 def newest_epoch(folder: Path) -> int:
