@@ -150,11 +150,8 @@ class ConsoleApp(App[None]):
     @property
     def settling(self) -> bool:
         """Whether work has just ended here, and what may follow it is not begun yet."""
-        return (
-            self.dependants.busy
-            or self.verifications.starting
-            or not self._followed.issubset(self.session.supervisor.owned)
-        )
+        waiting = self.dependants.busy or self.verifications.starting
+        return waiting or not self._followed.issubset(self.session.supervisor.owned)
 
     # The beat --------------------------------------------------------------------------------------
 

@@ -90,7 +90,8 @@ class MigrationEngine:
         Raises:
             Refused: the run cannot be verified.
         """
-        known = await self._workspace.read(verifications.newest_of, run_id)
+        run = await self._workspace.read(runs.get, run_id)
+        known = await self._workspace.read(verifications.newest_of, replays.replayed_by(run) or run.id)
         if known is not None and known.state not in FINISHED_RUNS:
             return known
         return await self.verify(run_id)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.test_verifying import edit
 from tests.program import DATA, run
 
 WINDOWS = 50
@@ -37,21 +38,39 @@ def verification(folder: Path) -> str:
     return str(look(folder, "SELECT id FROM runs WHERE id LIKE 'verify-%' ORDER BY created_at DESC")[0][0])
 
 
-@pytest.mark.parametrize("target", ["sqlite:///t.db#t", "t.ndjson"])
+def spoil(folder: Path, target: str) -> None:
+    """Change, lose and add some rows."""
+    if "#" not in target:
+        edit(folder / target, target.partition(".")[2], lambda rows: [*rows[3:], rows[7]])
+        return
+    with closing(sqlite3.connect(folder / "t.db")) as connection:
+        connection.execute("UPDATE t SET name = 'x' WHERE rowid IN (7, 300)")
+        connection.execute("INSERT INTO t (_id) VALUES ('more')")
+        connection.commit()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "sqlite:///t.db#t",
+        "sqlite+pysqlite:///t.db#t",
+        "bare sqlite+pysqlite:///t.db#t",
+        "t.ndjson",
+        "t.csv.gz",
+        "t.json",
+    ],
+)
 def test_a_killed_verification_goes_on(tmp_path: Path, target: str) -> None:
     options = ("--no-ui", "--workspace", "w.db")
+    target, bare = target.removeprefix("bare "), target.startswith("bare ")
+    if bare:
+        with closing(sqlite3.connect(tmp_path / "t.db")) as connection:
+            connection.execute("CREATE TABLE t (_id TEXT)")
     moved = run(
         "migrate", str(DATA / "customers.json"), target, "--window-rows", "10", "--name", "c", *options, cwd=tmp_path
     )
     assert moved.code == 0, moved
-    if target == "t.ndjson":
-        lines = (tmp_path / target).read_text().splitlines()
-        (tmp_path / target).write_text("\n".join([*lines[3:], '{"a":1}']) + "\n")
-    else:
-        with closing(sqlite3.connect(tmp_path / "t.db")) as connection:
-            connection.execute("UPDATE t SET name = 'x' WHERE rowid IN (7, 300)")
-            connection.execute("INSERT INTO t (_id) VALUES ('more')")
-            connection.commit()
+    spoil(tmp_path, target)
     assert run("verify", "c-", *options, cwd=tmp_path).code == 1
     whole = found(tmp_path, verification(tmp_path))
     killed = run("verify", "c-", *options, cwd=tmp_path, faults="kill@verify.before_ledger:31")

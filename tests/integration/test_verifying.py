@@ -16,8 +16,10 @@ import zstandard
 from streamconsole.engines.states import RunState
 from streamconsole.engines.supervisor import Ended
 from streamconsole.engines.workspace.runs import Run
+from tests.acceptance.test_bad_rows import peak_memory
 from tests.integration.running import House, house, inject, write_lines
 from tests.integration.test_formats import ROWS
+from tests.program import run as run_program
 
 HOSTILE: list[dict[str, Any]] = [
     *ROWS,
@@ -264,6 +266,35 @@ async def test_a_compressed_target_cut_off_stops_the_run_and_says_where(tmp_path
             ended = await home.work(created)
             assert ended.state is RunState.FAILURE
             assert "cut off" in str(ended.error)
+
+
+BIG = 60_000
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv.gz", "any-bare"])
+async def test_memory_is_bounded_whatever_differs(tmp_path: Path, kind: str) -> None:
+    """Every row differs, so that all of them are sought on both sides."""
+    text = "x" * 500
+    write_lines(tmp_path / "rows.ndjson", ({"a": f"{n:x}", "text": text} for n in range(BIG)))
+    target = place(tmp_path, kind, "target")
+    if bare(kind):
+        make_bare(target)
+    options = ("--no-ui", "--workspace", str(tmp_path / "w.db"))
+    assert (
+        run_program("migrate", str(tmp_path / "rows.ndjson"), target, "--name", "big", *options, cwd=tmp_path).code == 0
+    )
+    if bare(kind):
+        with closing(sqlite3.connect(path_of(target))) as connection:
+            connection.execute("UPDATE t SET a = a || '-'")
+            connection.commit()
+    else:
+        pack(path_of(target), unpacked(path_of(target)).replace('xxx"', 'xx"').replace("xxx\n", "xx\n"))
+    code, peak = peak_memory("verify", "big", *options)
+    assert code == 1
+    assert peak < 250 * 2**20
+    with closing(sqlite3.connect(tmp_path / "w.db")) as connection:
+        (found,) = connection.execute("SELECT sum(rejects) FROM windows WHERE run LIKE 'verify-%'").fetchone()
+    assert found == BIG
 
 
 # Modes ----------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from streamconsole.engines.migration.sources.csv_dialect import (
     value,
 )
 from streamconsole.engines.migration.sources.csv_records import ends_of
+from streamconsole.engines.migration.sources.csv_texts import fields_of, records_of
 from streamconsole.engines.migration.sources.files import (
     BOM,
     MAX_LINE,
@@ -73,7 +73,7 @@ class CsvReader:
             except UnicodeDecodeError as error:
                 refuse(index, None, f"invalid UTF-8 at byte {error.start + 1} of the record")
                 continue
-            problem, fields = _fields(text, shape)
+            problem, fields = fields_of(text, shape)
             if problem is not None:
                 refuse(index, None, problem)
             elif fields is not None:
@@ -94,7 +94,7 @@ class CsvReader:
             raise NotAlike from None
         if MARK in text:
             raise NotAlike
-        records = _reader(_marked(text, self.shape), self.shape.delimiter)
+        records = records_of(text, self.shape)
         width = {len(self.shape.columns)}
         try:
             while some := list(islice(records, ROWS_AT_ONCE)):
@@ -134,53 +134,6 @@ class CsvReader:
         if text.startswith(MARK):
             return text[1:]
         return value(kind, text)
-
-
-def texts_of(record: bytes, shape: CsvShape) -> list[str | None] | None:
-    """The texts of one record, None where there is no value; None when it is no record of that shape."""
-    try:
-        problem, fields = _fields(record.decode(shape.encoding), shape)
-    except UnicodeDecodeError:
-        return None
-    if problem is not None or fields is None:
-        return None
-    return [None if text == shape.null else text.removeprefix(MARK) for text in fields]
-
-
-def _fields(text: str, shape: CsvShape) -> tuple[str | None, list[str] | None]:
-    """What is wrong with a record, or its fields; neither for a blank line."""
-    if MARK in text:
-        return f"NUL byte at character {text.index(MARK) + 1} of the record", None
-    try:
-        found = list(_reader(_marked(text, shape), shape.delimiter))
-    except csv.Error as error:
-        return f"not valid CSV: {error}", None
-    width = len(shape.columns)
-    if not found or found == [[]]:
-        return (None, [""] if width == 1 and text else None)
-    if len(found) > 1:
-        return "not valid CSV: a quote without its other half", None
-    if len(found[0]) != width:
-        return f"{len(found[0])} values, the file has {width} columns", None
-    return None, found[0]
-
-
-def _reader(text: str, delimiter: str) -> Iterator[list[str]]:
-    # The module's own limit is 128 KiB a value.
-    csv.field_size_limit(MAX_LINE)
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-
-
-def _marked(text: str, shape: CsvShape) -> str:
-    """Texts in quotes that read like no value, marked: the csv module does not tell that they had quotes."""
-    quoted, before, behind = f'"{shape.null}"', (shape.delimiter, "\n"), (shape.delimiter, "\r", "\n")
-    whole = any(f"{one}{quoted}{other}" in text for one in before for other in behind)
-    if not whole and not text.startswith(quoted) and not text.endswith(quoted):
-        return text
-    begins = re.compile(
-        rf'(?:^|(?<=[{re.escape(shape.delimiter)}\n]))"((?:[^"]|"")*)"(?=[{re.escape(shape.delimiter)}\r\n]|\Z)'
-    )
-    return begins.sub(lambda match: f'"{MARK}{match[1]}"' if match[1] == shape.null else match[0], text)
 
 
 def _whole_column(kind: ColumnType, texts: Sequence[str], null: str) -> Sequence[Any]:

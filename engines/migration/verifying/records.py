@@ -11,9 +11,10 @@ import orjson
 
 from streamconsole.engines.migration.batch import NormalizerFactory
 from streamconsole.engines.migration.columns import ColumnType
-from streamconsole.engines.migration.sources.csv import CsvSource, texts_of
+from streamconsole.engines.migration.sources.csv import CsvSource
 from streamconsole.engines.migration.sources.csv_dialect import CsvShape
 from streamconsole.engines.migration.sources.csv_records import ends_of
+from streamconsole.engines.migration.sources.csv_texts import texts_of
 from streamconsole.engines.migration.sources.files import BOM, SourceFile
 from streamconsole.engines.migration.sources.json_document import JsonSource, elements
 from streamconsole.engines.migration.sources.ndjson import NdjsonSource

@@ -25,18 +25,13 @@ class Spill:
 
     def __init__(self) -> None:
         self._folder = private_folder()
-        self._files: list[list[BinaryIO]] = []
+        self._files: dict[tuple[int, int], BinaryIO] = {}
 
     def __enter__(self) -> Spill:
-        try:
-            self._files = [[self._path(side, part).open("wb") for part in range(PARTS)] for side in range(2)]
-        except OSError:
-            self.__exit__()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        for file in [each for side in self._files for each in side]:
+        for file in self._files.values():
             file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -46,22 +41,28 @@ class Spill:
         ordered = b"".join(sorted(hashes))
         firsts = ordered[::HASH_BYTES]
         at = 0
-        for part, file in enumerate(self._files[side]):
+        while at < len(firsts):
+            part = firsts[at] * PARTS // 256
             end = _first_of(firsts, (part + 1) * 256 // PARTS, at)
-            if end > at:
-                file.write(ordered[at * HASH_BYTES : end * HASH_BYTES])
+            self._file(side, part).write(ordered[at * HASH_BYTES : end * HASH_BYTES])
             at = end
 
     def surplus(self) -> Iterator[tuple[Counter[bytes], Counter[bytes]]]:
         """Hashes that stand more often on side 0 than on side 1, and the other way round; some at a time."""
-        for file in [each for side in self._files for each in side]:
+        for file in self._files.values():
             file.flush()
-        for part in range(PARTS):
+        for part in sorted({part for _, part in self._files}):
             ours, theirs = (self._path(side, part) for side in range(2))
-            turns = 1 + max(ours.stat().st_size, theirs.stat().st_size) // (COUNTED_AT_ONCE * HASH_BYTES)
+            size = max(path.stat().st_size for path in (ours, theirs) if path.exists())
+            turns = 1 + size // (COUNTED_AT_ONCE * HASH_BYTES)
             for turn in range(turns):
                 mine, others = _counted(ours, turns, turn), _counted(theirs, turns, turn)
                 yield mine - others, others - mine
+
+    def _file(self, side: int, part: int) -> BinaryIO:
+        if (side, part) not in self._files:
+            self._files[side, part] = self._path(side, part).open("wb")
+        return self._files[side, part]
 
     def _path(self, side: int, part: int) -> Path:
         return self._folder / f"{side}-{part}"
@@ -81,6 +82,8 @@ def _first_of(firsts: bytes, byte: int, at: int) -> int:
 
 def _counted(path: Path, turns: int, turn: int) -> Counter[bytes]:
     counted: Counter[bytes] = Counter()
+    if not path.exists():
+        return counted
     with path.open("rb") as file:
         while block := file.read(HASH_BYTES * 4_096):
             hashes = [block[at : at + HASH_BYTES] for at in range(0, len(block), HASH_BYTES)]

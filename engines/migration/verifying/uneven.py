@@ -7,18 +7,19 @@ even, as many as are to be named.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
+from typing import Any
 
 from streamconsole.engines.errors import SideLost
 from streamconsole.engines.migration.verifying.digest import hashes_of
 from streamconsole.engines.migration.verifying.side import Stored
 from streamconsole.engines.migration.verifying.spill import Spill
 
-ROWS_HELD = 10_000
+ROWS_HELD = 2_000
 """Rows of a side that are held at once, at most."""
 
 BYTES_HELD = 16 * 2**20
@@ -26,6 +27,9 @@ BYTES_HELD = 16 * 2**20
 
 Rows = Callable[[], AsyncIterator[list[Stored]]]
 """Reads a side from its beginning."""
+
+
+InThread = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,16 @@ class Uneven:
         return len(self.source) == self.missing and len(self.target) == self.extra
 
 
-async def uneven(source: Rows, target: Rows, *, contained: bool = False) -> Uneven:
+async def uneven(
+    source: Rows, target: Rows, *, contained: bool = False, in_thread: InThread = asyncio.to_thread
+) -> Uneven:
     """Find rows that do not stand on both sides equally often, told by their `Stored.key`.
 
     Args:
         source: one side.
         target: the other.
         contained: it may have more; only what it lacks is looked for.
+        in_thread: calls a function in a thread.
 
     Raises:
         SideLost: there is no room for the hashes.
@@ -65,13 +72,12 @@ async def uneven(source: Rows, target: Rows, *, contained: bool = False) -> Unev
         with Spill() as spill:
             for number, side in enumerate((source, target)):
                 async for rows in side():
-                    await asyncio.to_thread(_spill, spill, number, rows)
-            mine, others, missing, extra = await asyncio.to_thread(_surplus, spill, contained)
+                    await in_thread(_spill, spill, number, rows)
+            mine, others, missing, extra = await in_thread(_surplus, spill, contained)
     except OSError as error:
         raise SideLost("workspace", f"hashes of rows cannot be kept in the temporary folder: {error}") from error
-    return Uneven(
-        await _held(source, mine) if mine else [], await _held(target, others) if others else [], missing, extra
-    )
+    ours, theirs = await _held(source, mine, in_thread), await _held(target, others, in_thread)
+    return Uneven(ours, theirs, missing, extra)
 
 
 def _spill(spill: Spill, side: int, rows: list[Stored]) -> None:
@@ -101,14 +107,16 @@ def _take(taken: Counter[bytes], some: Counter[bytes]) -> None:
         room -= taken[each]
 
 
-async def _held(side: Rows, wanted: Counter[bytes]) -> list[Stored]:
+async def _held(side: Rows, wanted: Counter[bytes], in_thread: InThread) -> list[Stored]:
     """Rows of a side with these hashes, each as often as it is wanted, in order.
 
     The last ones of those that are alike: of a row that stands twice it is the second that is too much.
     """
+    if not wanted:
+        return []
     holding = _Holding(wanted)
     async for rows in side():
-        await asyncio.to_thread(holding.look, rows)
+        await in_thread(holding.look, rows)
     return [row for _, row in sorted(chain.from_iterable(holding.found.values()), key=itemgetter(0))]
 
 
@@ -116,7 +124,7 @@ class _Holding:
     """Rows that are held, by their hashes, each with its number on its side."""
 
     def __init__(self, wanted: Counter[bytes]) -> None:
-        self.found: dict[bytes, deque[tuple[int, Stored]]] = {}
+        self.found: dict[bytes, list[tuple[int, Stored]]] = {}
         self._wanted = wanted
         self._seen = self._bytes = 0
 
@@ -129,8 +137,9 @@ class _Holding:
             if each not in self.found:
                 if self._bytes > BYTES_HELD:
                     continue
-                self.found[each] = deque(maxlen=self._wanted[each])
+                self.found[each] = []
             kept = self.found[each]
-            # What is alike has the same number of bytes, more or less: one that takes another's place adds none.
-            self._bytes += len(row.row) if len(kept) < self._wanted[each] else 0
+            if len(kept) == self._wanted[each]:
+                self._bytes -= len(kept.pop(0)[1].row)
+            self._bytes += len(row.row)
             kept.append((self._seen, row))

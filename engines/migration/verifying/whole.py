@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -15,7 +17,7 @@ from streamconsole.engines.migration.verifying.differences import MISSING, diffe
 from streamconsole.engines.migration.verifying.digest import NO_ROWS, Digest
 from streamconsole.engines.migration.verifying.side import Side, Stock, Stored
 from streamconsole.engines.migration.verifying.suspects import Suspects
-from streamconsole.engines.migration.verifying.uneven import Uneven, uneven
+from streamconsole.engines.migration.verifying.uneven import InThread, Uneven, uneven
 from streamconsole.engines.units import Reject, Window
 from streamconsole.engines.workspace import Workspace, digests, rejects, runs, windows
 from streamconsole.engines.workspace.digests import DigestRecord
@@ -140,11 +142,19 @@ class Whole:
 
     async def _uneven(self, known: Sequence[Window], *, contained: bool = False) -> Uneven:
         ours = [window for window in known if not self.is_target(window)]
-        return await uneven(lambda: self._source_rows(ours), self._target_rows, contained=contained)
+        # All in one thread: each has memory of its own, that it keeps for the next window.
+        with ThreadPoolExecutor(1, thread_name_prefix="comparing") as thread:
+            in_thread = partial(asyncio.get_running_loop().run_in_executor, thread)
+            return await uneven(
+                lambda: self._source_rows(ours, in_thread),
+                lambda: self._target_rows(in_thread),
+                contained=contained,
+                in_thread=in_thread,
+            )
 
-    async def _source_rows(self, ours: Sequence[Window]) -> AsyncIterator[list[Stored]]:
+    async def _source_rows(self, ours: Sequence[Window], in_thread: InThread) -> AsyncIterator[list[Stored]]:
         for window in ours:
-            yield await asyncio.to_thread(self._of, window, await self.parts(window))
+            yield await in_thread(self._of, window, await self.parts(window))
             self.settled(window)
 
     def _of(self, window: Window, parts: Sequence[Part]) -> list[Stored]:
@@ -155,9 +165,9 @@ class Whole:
             for row, index, key in zip(fitted.rows, fitted.indexes, keys, strict=True)
         ]
 
-    async def _target_rows(self) -> AsyncIterator[list[Stored]]:
+    async def _target_rows(self, in_thread: InThread) -> AsyncIterator[list[Stored]]:
         rows = self.stock.all()
-        while (some := await asyncio.to_thread(next, rows, None)) is not None:
+        while (some := await in_thread(next, rows, None)) is not None:
             yield some
 
 
