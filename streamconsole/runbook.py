@@ -168,7 +168,8 @@ def _explain(path: Path, error: ValidationError) -> str:
             problems.append(f"{place} is missing")
         else:
             found = mask(repr(detail["input"]))[:60]
-            problems.append(f"{place}: {detail['msg'][:1].lower()}{detail['msg'][1:]}, not {found}")
+            told = detail["msg"].removeprefix("Value error, ")
+            problems.append(f"{place}: {told[:1].lower()}{told[1:]}, not {found}")
     more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
     return f"runbook {path}: {'; '.join(problems[:3])}{more}"
 

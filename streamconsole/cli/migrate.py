@@ -134,7 +134,7 @@ def _settings(source: str, target: str, options: dict[str, Any]) -> MigrationSet
         if not problem["loc"]:
             raise Refused(problem["msg"].removeprefix("Value error, ")) from None
         option = "--" + str(problem["loc"][0]).replace("_", "-")
-        message = problem["msg"]
+        message = problem["msg"].removeprefix("Value error, ")
         raise Refused(f"{option}: {message[:1].lower()}{message[1:]}, not {problem['input']!r}") from None
 
 

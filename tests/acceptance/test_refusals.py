@@ -90,6 +90,8 @@ TARGETS = {
 OPTIONS = {
     "no workers": (["--workers", "0"], ["--workers", "greater than or equal to 1", "0"]),
     "too many workers": (["--workers", "257"], ["--workers", "256"]),
+    "no rate": (["--rate", "fast"], ["--rate: must be a rate like 5000rows/s or 20MB/s", "'fast'"]),
+    "a rate of what": (["--rate", "5M"], ["--rate: must say 5M of what: 5MB/s or 5M rows/s"]),
     "workers in words": (["--workers", "four"], ["--workers", "four"]),
     "no rows": (["--window-rows", "0"], ["--window-rows"]),
     "small windows": (["--window-bytes", "1"], ["--window-bytes", "4096"]),

@@ -17,6 +17,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "unknown key": (MIGRATION + "window_row = 5\n", ["migration[0].window_row", "did you mean window_rows?"]),
     "unknown key inside": (MIGRATION + "retry = {atempts = 5}\n", ["migration[0].retry.atempts is not known"]),
     "wrong type": (MIGRATION + 'workers = "four"\n', ["migration[0].workers", "valid integer", "'four'"]),
+    "no rate": (MIGRATION + 'rate = "fast"\n', ["migration[0].rate: must be a rate like 5000rows/s", "not 'fast'"]),
     "out of range": (MIGRATION + "workers = 0\n", ["migration[0].workers", "greater than or equal to 1", "0"]),
     "key missing": ('[[migration]]\nname = "x"\nsource = "a.ndjson"\n', ["migration[0].target is missing"]),
     "not a list": ('[migration]\nname = "x"\n', ["migration"]),
