@@ -97,9 +97,11 @@ class SqlSource:
         shape, database = self.shape, self.database
         names = tuple(column.name for column in shape.columns)
         fetch: Fetch = SqlFetch(database, shape)
+        as_they_are: frozenset[int] = frozenset()
         if database.path is not None:
+            as_they_are = frozenset(n for n, each in enumerate(shape.columns) if each.holds_text)
             fetch = SqliteFetch(database.path, database.inode, shape.schema, shape.name, names, shape.key)
-        return TableReader(fetch, names, tuple(column.carried for column in shape.columns))
+        return TableReader(fetch, names, tuple(column.carried for column in shape.columns), as_they_are)
 
     def inspect(self) -> SourceFacts:
         """Look at the table: its columns and key, how many rows, and some of them."""

@@ -50,6 +50,13 @@ class SqlColumn:
     required: bool = False
     carried: ColumnType = ColumnType.NULL
 
+    @property
+    def holds_text(self) -> bool:
+        """SQLite only: it turns numbers into text, and so holds none, and its text stands for nothing else."""
+        upper = self.declared.upper()
+        affine = "INT" not in upper and any(part in upper for part in ("CHAR", "CLOB", "TEXT"))
+        return affine and self.carried is ColumnType.TEXT
+
 
 @dataclass(frozen=True, slots=True)
 class SqlShape:

@@ -8,7 +8,7 @@ spans as ISO 8601 durations, UUIDs and anything else as the database's driver sp
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -30,12 +30,15 @@ class BadText(bytes):
     """Bytes that a text column holds and that are not UTF-8."""
 
 
-def block(kinds: Sequence[ColumnType], rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def block(
+    kinds: Sequence[ColumnType], rows: list[tuple[Any, ...]], as_they_are: Container[int] = ()
+) -> list[tuple[Any, ...]]:
     """Rows as the driver gave them, as values of rows; the same list when there is nothing to do.
 
     Args:
         kinds: what each column of a SQLite table is declared as; NULL for "take the value as it is".
         rows: of one window, in order.
+        as_they_are: positions of columns about whose values nothing has to be done, whatever they are.
 
     Raises:
         NotAlike: a number that is none (NaN, infinity).
@@ -43,6 +46,8 @@ def block(kinds: Sequence[ColumnType], rows: list[tuple[Any, ...]]) -> list[tupl
     columns: list[Any] = list(zip(*rows, strict=True))
     changed = False
     for position, kind in enumerate(kinds):
+        if position in as_they_are:
+            continue
         found = columns[position]
         made = _column(kind, found)
         if made is not found:

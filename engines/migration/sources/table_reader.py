@@ -42,11 +42,13 @@ class TableReader:
         fetch: fetches its rows.
         names: its columns.
         kinds: what each column of a SQLite table is declared as; NULL for "take the value as it is".
+        as_they_are: positions of columns that hold nothing but text, bytes and NULL, as they are to be read.
     """
 
     fetch: Fetch
     names: tuple[str, ...]
     kinds: tuple[ColumnType, ...]
+    as_they_are: frozenset[int] = frozenset()
 
     def rows(self, window: Window, refuse: Refuse) -> Iterator[tuple[int, dict[str, Any]]]:
         """The rows of a range, one by one."""
@@ -74,7 +76,7 @@ class TableReader:
         """
         names, kinds = self.names, self.kinds
         for some in self.fetch.read(window, exactly=False):
-            yield names, sql_values.block(kinds, some)
+            yield names, sql_values.block(kinds, some, self.as_they_are)
 
     def locate(self, window: Window, indexes: set[int]) -> dict[int, tuple[int, str]]:
         """Place and JSON text of some rows of a range."""
