@@ -23,6 +23,15 @@ _INSERT = Prepared(f"INSERT INTO jobs ({COLUMNS}) VALUES ({', '.join(f':{name}' 
 
 
 @dataclass(frozen=True, slots=True)
+class NewJobs:
+    """A job for `add_bulk`."""
+
+    name: str
+    payload: Any = None
+    options: JobOptions | Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NewJob:
     """A job to be added; `payload` is JSON text."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -24,7 +23,7 @@ from streamconsole.engines.queue import (
     search,
     verbs,
 )
-from streamconsole.engines.queue.adding import ADD, NewJob
+from streamconsole.engines.queue.adding import ADD, NewJob, NewJobs
 from streamconsole.engines.queue.counts import Minute
 from streamconsole.engines.queue.hub import hub_of
 from streamconsole.engines.queue.job import Job
@@ -48,15 +47,6 @@ ROUND = 500
 
 BULK = 2_000
 """Jobs added in one transaction: others share the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewJobs:
-    """A job for `add_bulk`."""
-
-    name: str
-    payload: Any = None
-    options: JobOptions | Mapping[str, Any] | None = None
 
 
 class Queue:
