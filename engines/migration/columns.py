@@ -82,6 +82,7 @@ class Schema:
         closed: no column may be added.
         spare: columns of a present table; one that a row names is taken as it is.
         extras: constraints that are made with the table, and indexes that are made when it is filled.
+        longest: bytes that the name of a new column can have; None for any number.
     """
 
     columns: tuple[Column, ...]
@@ -90,6 +91,7 @@ class Schema:
     closed: bool = False
     spare: tuple[Column, ...] = ()
     extras: Extras = NO_EXTRAS
+    longest: int | None = None
 
     def by_key(self) -> dict[str, Column]:
         """The columns by the key of the rows."""
@@ -117,7 +119,7 @@ class Schema:
             if key in spare:
                 columns.append(spare[key])
             elif not self.closed and (most is None or len(taken) < most):
-                name = free_name(key, taken)
+                name = free_name(key, taken, self.longest)
                 taken.add(name.casefold())
                 # A type that stays as it is must be one that takes values.
                 lasting = ColumnType.TEXT if self.fixed and kind is ColumnType.NULL else kind
@@ -160,16 +162,24 @@ def widen_for(current: ColumnType, value: Any) -> ColumnType:
     return kind
 
 
-def free_name(key: str, taken: set[str]) -> str:
+def free_name(key: str, taken: set[str], longest: int | None = None) -> str:
     """A column name for a key: printable, and unlike all taken ones even when case is ignored.
 
     Args:
         key: any text a row used as a key.
         taken: names in use, case-folded.
+        longest: bytes it can have; None for any number.
     """
     name = "".join(letter if letter.isprintable() else "_" for letter in key) or "empty"
-    candidate, count = name, 1
+    candidate, count = shortened(name, longest), 1
     while candidate.casefold() in taken:
         count += 1
-        candidate = f"{name}_{count}"
+        candidate = shortened(name, longest, f"_{count}")
     return candidate
+
+
+def shortened(name: str, longest: int | None, end: str = "") -> str:
+    """A name with an end, cut to so many bytes where it would be longer."""
+    if longest is None:
+        return name + end
+    return name.encode(errors="replace")[: longest - len(end)].decode(errors="ignore") + end

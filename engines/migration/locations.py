@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.compression import split_name
+from streamconsole.engines.migration.postgresql import SCHEMES, with_driver
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.sources.csv import CsvSource
 from streamconsole.engines.migration.sources.databases import Database
@@ -23,6 +24,7 @@ from streamconsole.engines.migration.sources.sql import SqlSource
 from streamconsole.engines.migration.targets.csv_rows import Dialect
 from streamconsole.engines.migration.targets.file_forms import Array, Csv, Form, Lines
 from streamconsole.engines.migration.targets.files import FileTarget
+from streamconsole.engines.migration.targets.postgresql import PostgresqlTarget
 from streamconsole.engines.migration.targets.sql import SqlTarget
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
 from streamconsole.engines.migration.targets.target import Target
@@ -34,7 +36,7 @@ SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+._-]*)://")
 FORMS = {".ndjson": "", ".jsonl": "", ".json": "", ".csv": ",", ".tsv": "\t"}
 """Endings of files that can be written; for CSV what stands between two values."""
 
-DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql", "duckdb", "cockroachdb")
+DIALECTS = ("sqlite", *SCHEMES, "mysql", "mariadb", "oracle", "mssql", "duckdb", "cockroachdb")
 
 DEFAULT_COUNT = 1_000_000
 
@@ -114,7 +116,7 @@ def database_of(location: str, side: str = "source") -> Database:
         Refused: it names no file.
     """
     if _scheme(location).partition("+")[0] != "sqlite":
-        return Database(location, side=side)
+        return Database(with_driver(location), side=side)
     path = _sqlite_path(side, location)
     return Database("", path, path.stat().st_ino if path.exists() else 0, side)
 
@@ -192,7 +194,8 @@ def _sql_target(url: str, settings: MigrationSettings) -> SqlTarget:
     # A SQLite file has one schema, and a dot in a table's name means nothing.
     place, dot, table = unquote(fragment).partition(".") if database.path is None else ("", "", "")
     name = table if dot else unquote(fragment)
-    return SqlTarget(database, place if dot else None, name, settings.mode, create=settings.create)
+    kind = PostgresqlTarget if database.server is not None else SqlTarget
+    return kind(database, place if dot else None, name, settings.mode, create=settings.create)
 
 
 def _sqlite_path(what: str, location: str) -> Path:

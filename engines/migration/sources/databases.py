@@ -9,16 +9,23 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from streamconsole.engines.errors import Refused, SideLost
+from streamconsole.engines.migration.postgresql import Server, livened, server_of
 from streamconsole.engines.migration.sources.sqlite_fetch import BUSY, opened, refuse_another_file
 from streamconsole.engines.secrets import mask
 
-DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient", "pymssql": "pymssql", "oracledb": "oracledb"}
+DRIVERS = {
+    "psycopg": "'streamconsole[postgresql]'",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+    "pymssql": "pymssql",
+    "oracledb": "oracledb",
+}
 """Modules whose package has another name."""
 
 
@@ -39,7 +46,14 @@ class Database:
     side: str = "source"
 
     def __str__(self) -> str:
-        return str(self.path) if self.path is not None else mask(self.url)
+        if self.path is not None:
+            return str(self.path)
+        return str(self.server or mask(self.url))
+
+    @property
+    def server(self) -> Server | None:
+        """The PostgreSQL server that our own driver talks to; None for any other database."""
+        return server_of(self.url, self.side)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -81,6 +95,8 @@ class Database:
         try:
             yield
         except DBAPIError as error:
+            if self.server is not None and error.orig is not None:
+                raise self.server.meaning(error.orig) from error
             if _may_pass(error):
                 raise OSError(f"{self.side} {self}: {told(error)}") from error
             raise SideLost(self.side, f"{self} cannot be used any more ({told(error)})") from error
@@ -92,13 +108,30 @@ class Database:
 def _engine(url: str, path: Path | None) -> Engine:
     """This process's engine for a URL: its pool is shared by all who read there."""
     if path is None:
-        engine = create_engine(make_url(url))
-        if engine.dialect.is_async:
-            raise ArgumentError(f"the driver {engine.dialect.driver} is asynchronous: name one that is not")
-        return engine
-
+        return server_engine(url)
     # Opened per window: that is cheap, and nothing stays open behind a run.
     return create_engine("sqlite://", creator=partial(opened, path), poolclass=NullPool)
+
+
+@lru_cache(maxsize=64)
+def server_engine(url: str) -> Engine:
+    """This process's engine for a database on a server, for reading and for writing.
+
+    Raises:
+        ArgumentError: its driver cannot be used.
+    """
+    server = server_of(url, "")
+    if server is not None:
+        from streamconsole.engines.migration.sources.postgresql_values import exactly
+
+        # A server that was away meanwhile is no reason to fail.
+        engine = create_engine(make_url(url), pool_pre_ping=True, connect_args=livened(url))
+        event.listen(engine, "connect", lambda connection, _: exactly(connection))
+        return engine
+    engine = create_engine(make_url(url))
+    if engine.dialect.is_async:
+        raise ArgumentError(f"the driver {engine.dialect.driver} is asynchronous: name one that is not")
+    return engine
 
 
 def told(error: SQLAlchemyError) -> str:

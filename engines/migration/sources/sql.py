@@ -14,9 +14,10 @@ from streamconsole.engines.migration.columns import ColumnType
 from streamconsole.engines.migration.sources import keys, sql_shape
 from streamconsole.engines.migration.sources.databases import Database
 from streamconsole.engines.migration.sources.keys import Key, KeyRange
+from streamconsole.engines.migration.sources.postgresql_fetch import AS_THEY_ARE, PostgresqlFetch
 from streamconsole.engines.migration.sources.source import SourceFacts
 from streamconsole.engines.migration.sources.sql_extras import extras_of
-from streamconsole.engines.migration.sources.sql_fetch import SqlFetch, table_of
+from streamconsole.engines.migration.sources.sql_fetch import AS_GIVEN, SqlFetch, table_of
 from streamconsole.engines.migration.sources.sql_shape import SqlShape
 from streamconsole.engines.migration.sources.sqlite_fetch import SqliteFetch
 from streamconsole.engines.migration.sources.table_reader import Fetch, TableReader
@@ -92,6 +93,10 @@ class SqlSource:
         return replace(found, key=self._key) if not found.key and known.issuperset(self._key) else found
 
     @cached_property
+    def _clause(self) -> sa.TableClause:
+        return table_of(self.shape, AS_GIVEN if self.database.server is not None else None)
+
+    @cached_property
     def reader(self) -> TableReader:
         """Reads its windows, here or in another process."""
         shape, database = self.shape, self.database
@@ -101,6 +106,10 @@ class SqlSource:
         if database.path is not None:
             as_they_are = frozenset(n for n, each in enumerate(shape.columns) if each.holds_text)
             fetch = SqliteFetch(database.path, database.inode, shape.schema, shape.name, names, shape.key)
+        if database.server is not None:
+            declared = tuple(column.declared for column in shape.columns)
+            as_they_are = frozenset(n for n, kind in enumerate(declared) if kind.startswith(AS_THEY_ARE))
+            fetch = PostgresqlFetch(database.server, shape.schema, shape.name, names, declared, shape.key)
         return TableReader(fetch, names, tuple(column.carried for column in shape.columns), as_they_are)
 
     def inspect(self) -> SourceFacts:
@@ -112,7 +121,7 @@ class SqlSource:
                 "so there is no key to begin at"
             )
         with self.database.refusing(), self.database.connect() as connection:
-            size = connection.execute(sa.select(sa.func.count()).select_from(table_of(self.shape))).scalar_one()
+            size = connection.execute(sa.select(sa.func.count()).select_from(self._clause)).scalar_one()
             extras, lost = extras_of(connection, shape)
         if not shape.key:
             self._refuse_large_stream(size)
@@ -212,21 +221,22 @@ class SqlSource:
         return rows, found
 
     def _bytes_in(self, connection: sa.Connection, asked: KeyRange) -> int:
-        table = table_of(self.shape)
+        table = self._clause
         key = [table.c[name] for name in self.shape.key]
         large = [table.c[each.name] for each in self.shape.columns if each.type in LARGE]
-        sizes = [sa.func.coalesce(sa.func.sum(sa.func.length(column)), 0) for column in large]
+        lengths = [sa.func.length(each if self.database.server is None else sa.cast(each, sa.Text)) for each in large]
+        sizes = [sa.func.coalesce(sa.func.sum(length), 0) for length in lengths]
         return sum(map(int, connection.execute(sa.select(*sizes).where(asked.condition(key))).one()))
 
     def _keys_at(self, connection: sa.Connection, left: KeyRange, rows: int) -> list[Key]:
         """The last key of a window of so many rows and the one after it; fewer when there are fewer rows."""
-        table = table_of(self.shape)
+        table = self._clause
         key = [table.c[name] for name in self.shape.key]
         statement = sa.select(*key).where(left.condition(key)).order_by(*key).offset(rows - 1).limit(2)
         return [tuple(row) for row in connection.execute(statement)]
 
     def _count(self, connection: sa.Connection, left: KeyRange, most: int | None) -> int:
-        table = table_of(self.shape)
+        table = self._clause
         key = [table.c[name] for name in self.shape.key]
         some = sa.select(sa.literal(1)).select_from(table).where(left.condition(key)).limit(most)
         return int(connection.execute(sa.select(sa.func.count()).select_from(some.subquery())).scalar_one())
@@ -246,7 +256,7 @@ class SqlSource:
     @cached_property
     def _uneven(self) -> bool:
         """Whether some rows are so large that a window of them would be too large: then each is measured."""
-        if self.database.path is None:
+        if self.database.path is None and self.database.server is None:
             # Not every type of every database has a length.
             return False
         largest = max(map(_size, self._sample), default=0)
@@ -269,7 +279,7 @@ class SqlSource:
         return [row for _, row in self.reader.rows(window, lambda *_: None)]
 
     def _spread(self) -> list[int]:
-        table = table_of(self.shape)
+        table = self._clause
         key = table.c[self.shape.key[0]]
         with self.database.connect() as connection:
             # Each by itself is a seek; both at once would be a scan.

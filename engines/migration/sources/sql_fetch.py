@@ -49,8 +49,22 @@ class SqlFetch:
             result.close()
 
 
-def table_of(shape: SqlShape) -> sa.TableClause:
-    """The table as statements name it."""
+class AsGiven(sa.types.UserDefinedType[Any]):
+    """Values go to the driver as they are: what they are compared with tells the database what they mean."""
+
+    cache_ok = True
+
+
+AS_GIVEN = AsGiven()
+
+
+def table_of(shape: SqlShape, kind: sa.types.TypeEngine[Any] | None = None) -> sa.TableClause:
+    """The table as statements name it.
+
+    Args:
+        shape: its columns and key.
+        kind: what its columns are to SQLAlchemy; None when it may guess by the values they are compared with.
+    """
     names = dict.fromkeys([*(column.name for column in shape.columns), *shape.key])
-    columns: list[sa.ColumnClause[Any]] = [sa.column(sa.quoted_name(name, True)) for name in names]
+    columns: list[sa.ColumnClause[Any]] = [sa.column(sa.quoted_name(name, True), kind) for name in names]
     return sa.table(sa.quoted_name(shape.name, True), *columns, schema=shape.schema)

@@ -124,7 +124,7 @@ def _find(inspector: Inspector, fragment: str, where: str) -> tuple[str | None, 
 
 def _look(inspector: Inspector, schema: str | None, name: str) -> SqlShape:
     columns = tuple(
-        SqlColumn(each["name"], str(each["type"]), type_of(each["type"]), not each["nullable"])
+        SqlColumn(each["name"], _declared(each["type"]), type_of(each["type"]), not each["nullable"])
         for each in inspector.get_columns(name, schema)
     )
     primary = tuple(inspector.get_pk_constraint(name, schema)["constrained_columns"])
@@ -132,6 +132,10 @@ def _look(inspector: Inspector, schema: str | None, name: str) -> SqlShape:
     unique = [tuple(each["column_names"]) for each in inspector.get_unique_constraints(name, schema)]
     found = [each for each in unique if required.issuperset(each)]
     return SqlShape(schema, name, columns, primary, primary or min(found, key=len, default=()))
+
+
+def _declared(kind: types.TypeEngine[Any]) -> str:
+    return f"{kind.item_type}[]" if isinstance(kind, types.ARRAY) else str(kind)
 
 
 def type_of(declared: types.TypeEngine[Any]) -> ColumnType:

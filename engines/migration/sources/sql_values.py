@@ -20,6 +20,7 @@ import orjson
 from streamconsole.engines.migration.batch import NotAlike
 from streamconsole.engines.migration.columns import TYPE_OF, ColumnType
 from streamconsole.engines.migration.sources.json_columns import whole_json
+from streamconsole.engines.migration.targets.json_rows import ODD_FLOATS
 
 PLAIN = frozenset(TYPE_OF) - {datetime, dict, list}
 
@@ -85,6 +86,12 @@ def as_row_value(given: Any) -> Any:
         if isinstance(given, of):
             return convert(given)
     return str(given)
+
+
+def _element(given: Any) -> Any:
+    """A value inside an array: JSON has no number for some."""
+    kept = as_row_value(given)
+    return {"$numberDouble": ODD_FLOATS[repr(kept)]} if type(kept) is float and not isfinite(kept) else kept
 
 
 def _moment(given: datetime) -> Any:
@@ -164,7 +171,7 @@ OTHERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (timedelta, _duration),
     ((memoryview, bytearray, bytes), bytes),
     (Enum, lambda given: as_row_value(given.value)),
-    ((list, tuple, set, frozenset), lambda given: [as_row_value(each) for each in given]),
+    ((list, tuple, set, frozenset), lambda given: list(map(_element, given))),
     (bool, bool),
     (int, int),
     (float, float),

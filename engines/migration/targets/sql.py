@@ -10,9 +10,9 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
 
@@ -33,6 +33,7 @@ from streamconsole.engines.migration.targets.sql_window import (
     transaction,
 )
 from streamconsole.engines.migration.targets.sqlite_table import dump, from_json, load, to_json
+from streamconsole.engines.migration.targets.table_rows import TableRows
 from streamconsole.engines.migration.targets.target import Owned, SchemaMoved, Settled, WindowWriter, Written
 
 T = TypeVar("T")
@@ -49,6 +50,12 @@ class SqlTarget:
         create: make the table, or columns it lacks; else it must be there with all of them.
     """
 
+    types: ClassVar[Mapping[ColumnType, sa.types.TypeEngine[Any]]] = table.TYPES
+    """What columns are declared as; those that are not among them are text."""
+
+    longest: ClassVar[int | None] = None
+    """Bytes that a name can have; None for any number."""
+
     def __init__(
         self, database: Database, place: str | None, name: str, mode: Mode = Mode.INSERT, *, create: bool = True
     ) -> None:
@@ -60,11 +67,11 @@ class SqlTarget:
         self._create = create
         self._schema = Schema(())
         self._extras = Extras()
-        self._filling = f"_streamconsole_new_{name}" if mode is Mode.REPLACE else name
+        self._filling = self._aside() if mode is Mode.REPLACE else name
         self._run = ""
         self._epoch = 0
         self._replay: str | None = None
-        self._turn = threading.Lock()
+        self._turn: AbstractContextManager[Any] = threading.Lock()
 
     def carry(self, extras: Extras) -> None:
         """Make these with the table, or when it is filled."""
@@ -77,7 +84,7 @@ class SqlTarget:
             raise Refused("--mode upsert needs a key: name the keys that tell rows apart with --key")
         if len(needs) > table.MOST_COLUMNS:
             needs = {**{name: needs[name] for name in key}, **needs}
-        self._schema = Schema((), key, extras=self._extras).widened(needs, table.MOST_COLUMNS)
+        self._schema = Schema((), key, extras=self._extras, longest=self.longest).widened(needs, table.MOST_COLUMNS)
         if self.path is None or self.path.exists():
             with self.database.refusing(), engine_for(self.database.url, self.path).begin() as connection:
                 self._inspect_table(connection, needs, key)
@@ -115,6 +122,10 @@ class SqlTarget:
         await asyncio.to_thread(self.look_up, of.run)
         self._replay = replay.run
         return await asyncio.to_thread(self._open, of.run, of.epoch)
+
+    def rows(self, schema: Schema) -> TableRows:
+        """Fits rows as they were fitted when they were written."""
+        return TableRows(schema, len(schema.columns))
 
     def writer(self) -> WindowWriter:
         """Writes windows into the table as it is now."""
@@ -200,7 +211,7 @@ class SqlTarget:
         lacking = [name for name in needs if name not in {column.key for column in found}]
         if lacking and not self._create:
             raise Refused(f"{where} has no column {', '.join(lacking[:5])}, and --no-create says that none is made")
-        present = Schema((), key, fixed=True, closed=not self._create, spare=found)
+        present = Schema((), key, True, not self._create, found, longest=self.longest)
         return present.widened(needs, table.MOST_COLUMNS)
 
     # In a thread -----------------------------------------------------------------------------
@@ -209,6 +220,7 @@ class SqlTarget:
         self._run, self._epoch = run, epoch
         runs, windows = ledger(self.place)
         with self._turn, self.database.refusing(), transaction(self.database) as connection:
+            self._before_ddl(connection)
             for each in (runs, windows):
                 each.create(connection, checkfirst=True)
         with self._turn, self.database.refusing(), transaction(self.database) as connection:
@@ -219,6 +231,9 @@ class SqlTarget:
         if self.path is not None:
             self.database = replace(self.database, inode=self.path.stat().st_ino)
         return [Settled(lo, hi, Written(*counts)) for lo, hi, *counts in found]
+
+    def _before_ddl(self, connection: sa.Connection) -> None:
+        """What a database needs before tables are looked for and made."""
 
     def _take_over(self, connection: sa.Connection, runs: sa.Table) -> None:
         asked = sa.select(runs.c.epoch, runs.c.table_name, runs.c.schema).where(runs.c.run == self._run)
@@ -277,12 +292,14 @@ class SqlTarget:
             table.rename(connection, self._table(connection, self._filling, self._schema), self.name)
             faults.reach("target.before_swap")
             self._filling = self.name
-            table.add_indexes(connection, self._table(connection, self.name, kept), kept)
+            self._add_indexes(connection, kept)
         if whole:
-            made = self._table(connection, self.name, self._schema)
-            table.add_indexes(connection, made, self._schema)
+            self._add_indexes(connection, self._schema)
             self._add_references(connection)
         return self._schema
+
+    def _add_indexes(self, connection: sa.Connection, schema: Schema) -> None:
+        table.add_indexes(connection, self._table(connection, self.name, schema), schema)
 
     def _indexes_of_old(self, connection: sa.Connection) -> Schema:
         """The new table's schema with the indexes of the one that it takes the place of."""
@@ -298,7 +315,7 @@ class SqlTarget:
         if connection.dialect.name == "sqlite":
             return
         inspector = sa.inspect(connection)
-        bare = table.table_of(self.name, self._schema, self.place, references=False)
+        bare = table.table_of(self.name, self._schema, self.place, references=False, types=self.types)
         present = {tuple(each["constrained_columns"]) for each in inspector.get_foreign_keys(self.name, self.place)}
         for each in table.foreign_keys(bare, self._schema):
             other = each.referred_table
@@ -307,7 +324,12 @@ class SqlTarget:
                 connection.execute(sa.schema.AddConstraint(each))
 
     def _table(self, connection: sa.Connection, name: str, schema: Schema) -> sa.Table:
-        return table.table_of(name, schema, self.place, references=connection.dialect.name == "sqlite")
+        references = connection.dialect.name == "sqlite"
+        return table.table_of(name, schema, self.place, references=references, types=self.types)
+
+    def _aside(self) -> str:
+        """Where a table is filled that is to take the place of another one."""
+        return f"_streamconsole_new_{self.name}"
 
     def _alone(self, function: Callable[..., Schema], *args: Any) -> None:
         """Change the table while no window is written, and keep its schema in the same transaction."""

@@ -6,7 +6,7 @@ What databases do not all keep alike (decimals, moments, JSON) is kept as text, 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,7 +39,14 @@ UPSERTS = ("sqlite", "postgresql", "mysql", "mariadb")
 """Dialects that know how to put a row in the place of another."""
 
 
-def table_of(name: str, schema: Schema, place: str | None, *, references: bool) -> sa.Table:
+def table_of(
+    name: str,
+    schema: Schema,
+    place: str | None,
+    *,
+    references: bool,
+    types: Mapping[ColumnType, sa.types.TypeEngine[Any]] = TYPES,
+) -> sa.Table:
     """The table as statements name it.
 
     Args:
@@ -47,13 +54,14 @@ def table_of(name: str, schema: Schema, place: str | None, *, references: bool) 
         schema: its columns.
         place: schema of the database; None for the default one.
         references: with its foreign keys.
+        types: what columns are declared as; those that are not among them are text.
     """
     known = sa.MetaData()
     required = {*schema.primary_key, *schema.extras.required}
     columns = [
         sa.Column(
             sa.quoted_name(column.name, True),
-            TYPES.get(column.type, sa.Text()),
+            types.get(column.type, sa.Text()),
             primary_key=column.key in schema.primary_key,
             nullable=column.key not in required,
             autoincrement=False,
@@ -256,8 +264,14 @@ def carried(before: Column, after: Column, value: Any) -> Any:
     return text_of(bool(value) if before.type is ColumnType.BOOLEAN else value)
 
 
-def add_indexes(connection: sa.Connection, table: sa.Table, schema: Schema) -> None:
+def add_indexes(connection: sa.Connection, table: sa.Table, schema: Schema, free: Callable[[str], str] = str) -> None:
     """Make the indexes that a filled table is to have; those that are there stay.
+
+    Args:
+        connection: in a transaction.
+        table: the table.
+        schema: names them.
+        free: from the name of an index to one that nothing else has.
 
     Raises:
         SideLost: one cannot be made on these rows.
@@ -268,7 +282,7 @@ def add_indexes(connection: sa.Connection, table: sa.Table, schema: Schema) -> N
     for each in schema.extras.indexes:
         if each.name in present:
             continue
-        index = sa.Index(each.name, *(table.c[names[key]] for key in each.columns), unique=each.unique)
+        index = sa.Index(free(each.name), *(table.c[names[key]] for key in each.columns), unique=each.unique)
         try:
             with connection.begin_nested():
                 index.create(connection)

@@ -12,15 +12,13 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from streamconsole.engines import faults
 from streamconsole.engines.errors import StaleEpoch
 from streamconsole.engines.migration.batch import Batch, NormalizerFactory, Reader, describe
 from streamconsole.engines.migration.columns import Schema
-from streamconsole.engines.migration.sources.databases import Database
+from streamconsole.engines.migration.sources.databases import Database, server_engine
 from streamconsole.engines.migration.sources.sqlite_fetch import BUSY_TIMEOUT_S
 from streamconsole.engines.migration.targets import sql_table
 from streamconsole.engines.migration.targets.sqlite_window import not_settled, refuse_another_file
@@ -177,10 +175,7 @@ def transaction(database: Database) -> Iterator[sa.Connection]:
 def engine_for(url: str, path: Path | None) -> sa.Engine:
     """This process's engine for a target."""
     if path is None:
-        engine = sa.create_engine(make_url(url))
-        if engine.dialect.is_async:
-            raise ArgumentError(f"the driver {engine.dialect.driver} is asynchronous: name one that is not")
-        return engine
+        return server_engine(url)
     timeout = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
     found = sa.create_engine(sa.URL.create("sqlite", database=str(path)), connect_args=timeout, poolclass=NullPool)
 

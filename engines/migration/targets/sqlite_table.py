@@ -173,6 +173,7 @@ def to_json(schema: Schema) -> dict[str, Any]:
         "closed": schema.closed,
         "spare": [asdict(column) for column in schema.spare],
         "extras": schema.extras.as_json(),
+        **({"longest": schema.longest} if schema.longest is not None else {}),
     }
 
 
@@ -185,6 +186,7 @@ def from_json(data: Mapping[str, Any]) -> Schema:
         data.get("closed", False),
         _columns(data.get("spare", ())),
         extras.from_json(data.get("extras", {})),
+        data.get("longest"),
     )
 
 

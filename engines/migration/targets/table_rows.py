@@ -16,7 +16,7 @@ from decimal import Decimal
 from itertools import chain
 from math import isnan
 from operator import itemgetter
-from typing import Any
+from typing import Any, ClassVar
 
 from streamconsole.engines.migration.batch import Misfit, NotAlike
 from streamconsole.engines.migration.columns import (
@@ -87,6 +87,9 @@ class _Plan:
 
 class TableNormalizer:
     """Fits rows to a schema, and notes what the schema would have to become where they do not fit."""
+
+    whole: ClassVar[Mapping[Convert, Callable[[list[Any]], list[Any]]]] = {}
+    """Conversions that cost less for all values of a column at once; a target's own."""
 
     def __init__(self, schema: Schema, most_columns: int) -> None:
         self._schema = schema
@@ -173,6 +176,10 @@ class TableNormalizer:
         columns = [self._whole_column(each, found.get(each.key, nothing)) for each in self._schema.columns]
         return list(chain.from_iterable(zip(*columns, strict=True)))
 
+    def conversion(self, value: ColumnType, column: Column) -> Convert | None:
+        """How a value of some type is put into a column; None when it goes in as it is."""
+        return conversion(value, column)
+
     def _whole_column(self, column: Column, values: list[Any]) -> list[Any]:
         """A column's values as the table takes them; the same list when they go in as they are.
 
@@ -189,18 +196,23 @@ class TableNormalizer:
         kind = TYPE_OF.get(kinds.pop(), ColumnType.TEXT)
         if widen(column.type, kind) is not column.type:
             raise TooWide
-        convert = conversion(kind, column)
-        if convert is _checked_integer:
+        convert = self.conversion(kind, column)
+        if convert is checked_integer:
             present = [value for value in values if value is not None] if nulls else values
             if min(present) < MIN_INT64 or max(present) > MAX_INT64:
                 raise TooWide
             return values
         if convert is None:
             return values
-        if not nulls:
-            whole = WHOLE_COLUMNS.get(convert)
-            return list(map(convert, values)) if whole is None else whole(values)
-        return [value if value is None else convert(value) for value in values]
+        whole = self.whole.get(convert)
+        if whole is not None and nulls:
+            made = iter(whole([value for value in values if value is not None]))
+            return [None if value is None else next(made) for value in values]
+        if whole is not None:
+            return whole(values)
+        if nulls:
+            return [value if value is None else convert(value) for value in values]
+        return list(map(convert, values))
 
     def needs(self) -> Mapping[str, ColumnType]:
         """The type each key needs, for keys whose column is missing or too narrow."""
@@ -237,8 +249,8 @@ class TableNormalizer:
             kind = TYPE_OF.get(type(value), ColumnType.TEXT)
             if widen(column.type, kind) is not column.type:
                 return None
-            convert = conversion(kind, column)
-            if convert is _checked_integer:
+            convert = self.conversion(kind, column)
+            if convert is checked_integer:
                 integers.append(position)
             elif convert is not None:
                 conversions.append((position, key, convert))
@@ -340,13 +352,15 @@ def _checked_float(value: float) -> float:
     return value
 
 
-def _checked_integer(value: int) -> int:
+def checked_integer(value: int) -> int:
+    """An integer of 64 bits."""
     if not MIN_INT64 <= value <= MAX_INT64:
         raise TooWide
     return value
 
 
-def _float_of(value: int) -> float:
+def float_of(value: int) -> float:
+    """An integer as the float that is the same number."""
     if abs(value) > EXACT:
         raise TooWide
     return float(value)
@@ -359,8 +373,8 @@ def _decimal_of(value: int | float | Decimal) -> str:
 
 
 CONVERSIONS: dict[tuple[ColumnType, ColumnType], Convert] = {
-    (ColumnType.INTEGER, ColumnType.INTEGER): _checked_integer,
-    (ColumnType.INTEGER, ColumnType.FLOAT): _float_of,
+    (ColumnType.INTEGER, ColumnType.INTEGER): checked_integer,
+    (ColumnType.INTEGER, ColumnType.FLOAT): float_of,
     (ColumnType.FLOAT, ColumnType.FLOAT): _checked_float,
     **{(number, ColumnType.DECIMAL): _decimal_of for number in NUMBERS},
     (ColumnType.DATETIME, ColumnType.DATETIME): iso,
@@ -373,5 +387,4 @@ CONVERSIONS: dict[tuple[ColumnType, ColumnType], Convert] = {
     },
 }
 
-WHOLE_COLUMNS: dict[Convert, Callable[[list[Any]], list[Any]]] = {_json: _json_column, _checked_float: _float_column}
-"""The same conversions for all values of a column at once."""
+TableNormalizer.whole = {_json: _json_column, _checked_float: _float_column}

@@ -143,7 +143,7 @@ def _sql(target: SqlTarget, settings: MigrationSettings, run: Run) -> ReadTarget
         tuple(kinds.get(name.casefold(), Kind.PLAIN) for name in there),
         _key(settings, schema, there, found.key),
     )
-    return ReadTarget(side, side, TableRows(schema, len(schema.columns)), absent)
+    return ReadTarget(side, side, target.rows(schema), absent)
 
 
 def _sql_schema(target: SqlTarget, run: Run) -> Schema:
