@@ -108,7 +108,9 @@ class SqlSource:
             fetch = SqliteFetch(database.path, database.inode, shape.schema, shape.name, names, shape.key)
         if database.server is not None:
             declared = tuple(column.declared for column in shape.columns)
-            as_they_are = frozenset(n for n, kind in enumerate(declared) if kind.startswith(AS_THEY_ARE))
+            as_they_are = frozenset(
+                n for n, kind in enumerate(declared) if kind.startswith(AS_THEY_ARE) and not kind.endswith("[]")
+            )
             fetch = PostgresqlFetch(database.server, shape.schema, shape.name, names, declared, shape.key)
         return TableReader(fetch, names, tuple(column.carried for column in shape.columns), as_they_are)
 
