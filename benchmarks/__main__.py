@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import console, migration, queue, routes, startup, transfer, transforms, writer
+from benchmarks import console, migration, postgresql, queue, routes, startup, transfer, transforms, writer
 from benchmarks.pairs import Result
 
 SUITES = {
@@ -16,6 +16,7 @@ SUITES = {
     "writer": writer,
     "migration": migration,
     "routes": routes,
+    "postgresql": postgresql,
     "transforms": transforms,
     "queue": queue,
     "transfer": transfer,

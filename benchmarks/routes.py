@@ -89,7 +89,7 @@ class _Bench:
     def _run(self, command: tuple[str, ...], target: str) -> Ran:
         ran = run(command, Path.cwd())
         path = self._folder / target
-        found = _count_of(path)
+        found = count_of(path)
         if found != self._inputs.rows:
             raise SystemExit(f"{' '.join(command)}: {found:,} rows, expected {self._inputs.rows:,}")
         for file in self._folder.glob(f"{target}*"):
@@ -98,7 +98,8 @@ class _Bench:
         return ran
 
 
-def _count_of(path: Path) -> int:
+def count_of(path: Path) -> int:
+    """Rows in what a command has left."""
     if path.suffix == ".ndjson":
         with path.open("rb") as file:
             return sum(block.count(b"\n") for block in iter(lambda: file.read(2**20), b""))

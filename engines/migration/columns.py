@@ -63,12 +63,14 @@ class Column:
         name: its name in the target.
         type: what it holds.
         makes_numbers: the target turns text that looks like a number into one here.
+        declared: the type of a column that was there, in the target's words, where more is to be known of it.
     """
 
     key: str
     name: str
     type: ColumnType
     makes_numbers: bool = False
+    declared: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from streamconsole.engines.errors import SideLost
@@ -69,8 +70,11 @@ SETTINGS: Final = {
     Purpose.WRITING: f"SET lock_timeout = {LOCK_TIMEOUT_MS}; SET synchronous_commit = off",
 }
 
-_idle: Final[defaultdict[tuple[str, Purpose], list[psycopg.Connection[Any]]]] = defaultdict(list)
-"""This process's connections that nobody uses at the moment."""
+FRESH_S = 2.0
+"""For how long a connection that nobody used is taken for sound without a look."""
+
+_idle: Final[defaultdict[tuple[str, Purpose], list[tuple[float, psycopg.Connection[Any]]]]] = defaultdict(list)
+"""This process's connections that nobody uses at the moment, and since when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +102,14 @@ class Server:
         """
         import psycopg
 
-        idle = _idle[self.url, purpose]
         connection: psycopg.Connection[Any] | None = None
         try:
-            connection = idle.pop() if idle else self._connect(purpose)
+            connection = self._kept(purpose) or self._connect(purpose)
             yield connection
         except psycopg.Error as error:
             raise self.meaning(error) from error
         else:
-            idle.append(connection)
+            _idle[self.url, purpose].append((monotonic(), connection))
             connection = None
         finally:
             if connection is not None:
@@ -136,7 +139,25 @@ class Server:
             idle = _idle[self.url, purpose]
             while idle:
                 with suppress(IndexError):
-                    idle.pop().close()
+                    idle.pop()[1].close()
+
+    def _kept(self, purpose: Purpose) -> psycopg.Connection[Any] | None:
+        """An idle connection that is still one; None when there is none."""
+        import psycopg
+
+        with suppress(IndexError):
+            since, connection = _idle[self.url, purpose].pop()
+            if monotonic() - since < FRESH_S:
+                return connection
+            try:
+                connection.execute("SELECT 1")
+            except psycopg.Error:
+                # The server was started anew: what it knew of before is gone, too.
+                connection.close()
+                self.let_go()
+                return None
+            return connection
+        return None
 
     def _connect(self, purpose: Purpose) -> psycopg.Connection[Any]:
         import psycopg

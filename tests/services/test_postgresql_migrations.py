@@ -18,11 +18,12 @@ from streamconsole.engines.errors import Refused, StaleEpoch
 from streamconsole.engines.migration.columns import ColumnType
 from streamconsole.engines.migration.locations import source_of, target_of
 from streamconsole.engines.migration.settings import MigrationSettings
-from streamconsole.engines.states import WindowState
+from streamconsole.engines.states import RunState, WindowState
 from tests.crash.inputs import write_hostile
 from tests.integration.conftest import here
 from tests.integration.running import DATA, House, inject, rows_of, write_lines
 from tests.integration.test_real_files import expected, plain
+from tests.integration.test_verifying import verified
 
 pytestmark = [pytest.mark.services, pytest.mark.alone]
 
@@ -387,6 +388,64 @@ async def test_rows_that_the_server_refuses_become_rejects(
         assert words in said
 
 
+async def test_nothing_is_dropped_without_a_word(
+    here: House, url: str, server: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    server.execute("CREATE TABLE t (id int PRIMARY KEY, d date, ts timestamp, tm time, n numeric(6,2))")
+    moment, midnight = {"$date": "2024-02-29T12:30:00.5Z"}, {"$date": "2024-02-29T00:00:00Z"}
+    rows: list[dict[str, Any]] = [
+        {"id": 1, "d": midnight, "ts": moment, "tm": "12:30:00", "n": 1.25},
+        {"id": 2, "d": moment},
+        {"id": 3, "d": "2024-02-29T12:30:00"},
+        {"id": 4, "ts": "2024-02-29T12:30:00+02:00"},
+        {"id": 5, "tm": "2024-02-29 12:30"},
+        {"id": 6, "n": 1.255},
+        {"id": 7, "d": "2024-02-29", "ts": "2024-02-29", "n": {"$numberDecimal": "1.2500"}},
+    ]
+    run = await here.migrate(write_lines(tmp_path / "in.ndjson", rows), f"{url}#t")
+    found = ask(server, "SELECT id, d::text, ts::text, tm::text, n::text FROM t ORDER BY id")
+    assert found == [
+        (1, "2024-02-29", "2024-02-29 12:30:00.5", "12:30:00", "1.25"),
+        (7, "2024-02-29", "2024-02-29 00:00:00", None, "1.25"),
+    ]
+    assert [(each["line"], each["column"]) for each in await here.rejects(run)] == [
+        (2, "d"), (3, "d"), (4, "ts"), (5, "tm"), (6, "n"),
+    ]  # fmt: skip
+    assert (await verified(here, run))[1:] == ([], 0)
+
+
+async def test_refused_rows_are_replayed(
+    here: House, url: str, server: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    server.execute("CREATE TABLE t (id int PRIMARY KEY, v varchar(3))")
+    rows = [{"id": n, "v": "long" if n % 10 == 0 else "a"} for n in range(100)]
+    run = await here.migrate(write_lines(tmp_path / "in.ndjson", rows), f"{url}#t", window_rows=30)
+    assert len(await here.rejects(run)) == 10
+    server.execute("ALTER TABLE t ALTER v TYPE text")
+    replay = await here.engine.replay(run.id, {})
+    assert replay is not None
+    assert (await here.work(replay)).state is RunState.COMPLETED
+    assert ask(server, "SELECT count(*), count(*) FILTER (WHERE v = 'long') FROM t") == [(100, 10)]
+    assert await here.rejects(run) == []
+    # What the ledger of the run itself has is what is there.
+    counted = f"SELECT sum(rows_written), sum(rejects) FROM _streamconsole_windows WHERE run = '{run.id}'"
+    assert ask(server, counted) == [(100, 0)]
+
+
+async def test_windows_of_large_rows_are_small(
+    here: House, url: str, server: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    server.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, v jsonb);"
+        "INSERT INTO t SELECT n, to_jsonb(repeat('x', CASE WHEN n BETWEEN 400 AND 450 THEN 50000 ELSE 5 END)) "
+        "FROM generate_series(1, 1000) n"
+    )
+    run = await here.migrate(f"{url}#t", tmp_path / "out.ndjson", window_rows=500, window_bytes=2**20)
+    sizes = [record.window.rows for record in await here.windows(run)]
+    assert sum(sizes) == 1000
+    assert max(sizes[1:4]) < 100, sizes
+
+
 async def test_nul_in_json_and_numbers_past_all_limits_are_refused(
     here: House, url: str, server: psycopg.Connection[Any], tmp_path: Path
 ) -> None:
@@ -507,6 +566,7 @@ async def test_a_window_that_fails_anywhere_is_there_once(
     run = await here.migrate(MADE, f"{url}#t", window_rows=500)
     assert [record.state for record in await here.windows(run)] == [WindowState.COMPLETED] * 3
     assert ask(server, "SELECT count(*), count(DISTINCT id) FROM t") == [(1500, 1500)]
+    assert (await here.totals(run)).rows_written == 1500
 
 
 async def test_a_run_is_verified(here: House, url: str, server: psycopg.Connection[Any], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 
 from streamconsole.engines.errors import Refused
-from streamconsole.engines.migration.columns import ColumnType, Schema, shortened
+from streamconsole.engines.migration.columns import Column, ColumnType, Schema, shortened
 from streamconsole.engines.migration.postgresql import LOCK_TIMEOUT_MS, Server
 from streamconsole.engines.migration.settings import Mode
 from streamconsole.engines.migration.targets import postgresql_table as own
@@ -76,6 +77,7 @@ class PostgresqlTarget(SqlTarget):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._turn: Turns = Turns()
+        self._declared: dict[str, str] = {}
 
     @property
     def server(self) -> Server:
@@ -128,6 +130,7 @@ class PostgresqlTarget(SqlTarget):
     def _inspect_table(self, connection: sa.Connection, needs: Mapping[str, ColumnType], key: tuple[str, ...]) -> None:
         if self.place is not None and self.place not in sa.inspect(connection).get_schema_names():
             raise Refused(f"target {self.database} has no schema {self.place}: make it first")
+        self._declared = own.declared(connection, self.place, self.name)
         super()._inspect_table(connection, needs, key)
         if self._mode is Mode.REPLACE and (others := own.dependents(connection, self.place, self.name)):
             raise Refused(
@@ -135,12 +138,25 @@ class PostgresqlTarget(SqlTarget):
                 "left without it; drop what depends on it, or choose --mode upsert"
             )
 
+    def _schema_for(
+        self, found: tuple[Column, ...], needs: Mapping[str, ColumnType], key: tuple[str, ...], where: str
+    ) -> Schema:
+        known = tuple(replace(column, declared=self._declared.get(column.name, "")) for column in found)
+        return super()._schema_for(known, needs, key, where)
+
     def _before_ddl(self, connection: sa.Connection) -> None:
         # Two runs that begin at the same time would both find no ledger, and both make one.
         own.execute(connection, f"SELECT pg_advisory_xact_lock({LOCK})")
 
-    def _widen(self, connection: sa.Connection, needs: Mapping[str, ColumnType]) -> Schema:
+    def _make(self, connection: sa.Connection) -> None:
+        self._wait_no_longer(connection)
+        super()._make(connection)
+
+    def _wait_no_longer(self, connection: sa.Connection) -> None:
         own.execute(connection, f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+
+    def _widen(self, connection: sa.Connection, needs: Mapping[str, ColumnType]) -> Schema:
+        self._wait_no_longer(connection)
         old = self._schema
         there = self._table(connection, self._filling, old)
         wider = table.spare_large_integers(connection, there, old, old.widened(needs, table.MOST_COLUMNS))

@@ -17,9 +17,10 @@ from math import isfinite
 from typing import Any, ClassVar
 
 from streamconsole.engines.migration.batch import Misfit
-from streamconsole.engines.migration.columns import EXACT, NUMBERS, Column, ColumnType
+from streamconsole.engines.migration.columns import NUMBERS, Column, ColumnType
 from streamconsole.engines.migration.extended_json import iso
 from streamconsole.engines.migration.targets.json_rows import dump, dump_all
+from streamconsole.engines.migration.targets.postgresql_narrow import narrowed
 from streamconsole.engines.migration.targets.table_rows import (
     Convert,
     TableNormalizer,
@@ -65,7 +66,8 @@ class PostgresqlNormalizer(TableNormalizer):
 
     def conversion(self, value: ColumnType, column: Column) -> Convert | None:
         """How a value of some type is put into a column."""
-        return CONVERSIONS.get((value, column.type))
+        convert = CONVERSIONS.get((value, column.type))
+        return narrowed(convert, value, column) if column.declared else convert
 
 
 class CopyNormalizer(PostgresqlNormalizer):
@@ -100,10 +102,9 @@ def text_of(value: Any) -> str:
             return iso(value)
         case float() if not isfinite(value):
             return ODD[repr(value)]
-        case float() if value.is_integer() and abs(value) <= EXACT:
-            return str(int(value))
         case float():
-            return plain_number(Decimal(repr(value)))
+            number = Decimal(repr(value))
+            return plain_number(number.to_integral_value() if value.is_integer() else number)
         case Decimal():
             return plain_number(value)
     return str(value)

@@ -72,6 +72,15 @@ def advance_sequences(connection: sa.Connection, place: str | None, name: str, s
         )
 
 
+def declared(connection: sa.Connection, place: str | None, name: str) -> dict[str, str]:
+    """The types of a table's columns, in the server's words."""
+    asked = sa.text(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+        "WHERE attrelid = to_regclass(:name) AND attnum > 0 AND NOT attisdropped"
+    )
+    return {row[0]: row[1] for row in connection.execute(asked, {"name": placed(place, name)})}
+
+
 def dependents(connection: sa.Connection, place: str | None, name: str) -> list[str]:
     """Views over a table and tables that refer to it: they would be left without it."""
     asked = sa.text(

@@ -224,7 +224,8 @@ class PostgresqlWindows:
         # Of rows with the same key the last one counts: no statement may touch a row twice.
         return (
             f"INSERT INTO {placed(self.place, self.table)} ({columns}) OVERRIDING SYSTEM VALUE "
-            f"SELECT {columns} FROM (SELECT DISTINCT ON ({quote_all(key)}) * FROM {self._staging} "
-            f"WHERE {ORDER} >= {first} ORDER BY {quote_all(key)}, {ORDER} DESC) AS newest ORDER BY {ORDER} "
+            f"SELECT DISTINCT ON ({quote_all(key)}) {columns} FROM {self._staging} "
+            # In the order of the key, too: windows that wait for each other's rows wait in a row.
+            f"WHERE {ORDER} >= {first} ORDER BY {quote_all(key)}, {ORDER} DESC "
             f"ON CONFLICT ({quote_all(key)}) DO {then if others else 'NOTHING'}"
         )

@@ -167,14 +167,18 @@ def makes_numbers(declared: str) -> bool:
 def to_json(schema: Schema) -> dict[str, Any]:
     """A schema as plain data."""
     return {
-        "columns": [asdict(column) for column in schema.columns],
+        "columns": list(map(_column, schema.columns)),
         "primary_key": list(schema.primary_key),
         "fixed": schema.fixed,
         "closed": schema.closed,
-        "spare": [asdict(column) for column in schema.spare],
+        "spare": list(map(_column, schema.spare)),
         "extras": schema.extras.as_json(),
         **({"longest": schema.longest} if schema.longest is not None else {}),
     }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    return {name: value for name, value in asdict(column).items() if name != "declared" or value}
 
 
 def from_json(data: Mapping[str, Any]) -> Schema:
