@@ -102,6 +102,14 @@ REPLACED_FILE = Case(
     str(DATA / "customers.json"), "target.ndjson.gz", 10, 50, options=("--mode", "replace"), found="old"
 )
 CLUSTER = Case("hostile", "target.db", 20, 120, code=1, options=("--writers", "3"))
+TRANSFORMED = Case(
+    str(DATA / "customers.json"),
+    "target.db",
+    10,
+    50,
+    options=("--transform", "hash:email", "--transform", "drop:active", "--transform", "exec:cat", "--writers", "2"),
+)
+"""Through a hash and a program, by a cluster."""
 TABLE = Case("table", "target.db", 75, 120)
 """Rows that SQLite copies itself."""
 LARGE = Case("large", "target.db", 25, 120)

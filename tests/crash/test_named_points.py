@@ -19,6 +19,7 @@ from tests.crash.inputs import (
     TABLE,
     TO_ARRAY,
     TO_CSV,
+    TRANSFORMED,
     UPSERTED,
     Case,
 )
@@ -61,6 +62,7 @@ def test_a_kill_at_a_point_loses_nothing(point: str, tmp_path: Path, uninterrupt
         APPENDED_TO_FILE,
         REPLACED_FILE,
         TABLE,
+        TRANSFORMED,
     ],
     ids=lambda case: f"{case.source.rpartition('/')[2]} {case.target} {' '.join(case.options)}".strip(),
 )

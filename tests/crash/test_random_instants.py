@@ -26,6 +26,7 @@ from tests.crash.inputs import (
     TABLE,
     TO_ARRAY,
     TO_CSV,
+    TRANSFORMED,
     UPSERTED,
     Case,
 )
@@ -38,6 +39,7 @@ CASES = {
     "hostile data to a file": HOSTILE_TO_FILE,
     "generated": ORDERS,
     "copied by SQLite": TABLE,
+    "through transforms": TRANSFORMED,
     "moved by children": LARGE,
     "hostile data by a cluster": CLUSTER,
     "hostile data to CSV": TO_CSV,
