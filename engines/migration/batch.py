@@ -66,6 +66,19 @@ class BlockReader(Protocol):
         ...
 
 
+@runtime_checkable
+class ColumnReader(Protocol):
+    """A reader that has the values of a column together, which is how they are fitted."""
+
+    def columns(self, window: Window) -> Iterator[tuple[tuple[str, ...], list[Sequence[Any]]]]:
+        """The rows of a window, many at once: their keys, and for each the values of all rows.
+
+        Raises:
+            NotAlike: they must be read one by one (also after some were given).
+        """
+        ...
+
+
 @dataclass(slots=True)
 class Counts:
     """What became of the rows of one window on the way from the source to the target.
@@ -119,6 +132,14 @@ class Normalizer(Protocol):
 
     def add_block(self, keys: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
         """Fit the next rows of a window, given as values in the order of their keys.
+
+        Raises:
+            NotAlike: the window's rows must be fitted one by one, by another normalizer.
+        """
+        ...
+
+    def add_columns(self, keys: tuple[str, ...], columns: list[Sequence[Any]]) -> None:
+        """Fit the next rows of a window, given as the values of all of them for each key.
 
         Raises:
             NotAlike: the window's rows must be fitted one by one, by another normalizer.
@@ -187,7 +208,10 @@ def decode(task: DecodeTask) -> Batch:
 def _decode_alike(task: DecodeTask) -> Batch:
     """The quick way, for windows whose rows are alike: column by column, without a look at each row."""
     normalizer = task.normalizer()
-    if isinstance(task.reader, BlockReader):
+    if isinstance(task.reader, ColumnReader):
+        for keys, columns in task.reader.columns(task.window):
+            normalizer.add_columns(keys, columns)
+    elif isinstance(task.reader, BlockReader):
         for keys, values in task.reader.blocks(task.window):
             normalizer.add_block(keys, values)
     else:

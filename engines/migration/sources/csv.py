@@ -81,11 +81,11 @@ class CsvReader:
 
     def alike(self, window: Window) -> Iterator[list[dict[str, Any]]]:
         """The rows of a range, many at once."""
-        for names, rows in self.blocks(window):
-            yield [dict(zip(names, row, strict=True)) for row in rows]
+        for names, columns in self.columns(window):
+            yield [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
-    def blocks(self, window: Window) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
-        """The rows of a range as tuples, when every record is sound."""
+    def columns(self, window: Window) -> Iterator[tuple[tuple[str, ...], list[Sequence[Any]]]]:
+        """The rows of a range as columns, when every record is sound."""
         if window.hi - window.lo > MAX_LINE:
             raise NotAlike
         try:
@@ -104,7 +104,7 @@ class CsvReader:
                     _whole_column(kind, column, self.shape.null)
                     for kind, column in zip(self.shape.kinds, zip(*some, strict=True), strict=True)
                 ]
-                yield self.shape.columns, list(zip(*columns, strict=True))
+                yield self.shape.columns, columns
         except csv.Error:
             raise NotAlike from None
 

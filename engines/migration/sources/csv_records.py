@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import accumulate
+from operator import itemgetter
 from re import Pattern
 
-PAIR, SEAM = b"\1\1", b"\2"
-"""Stand for two quotes one after the other, and for a value in quotes; both as long as what they stand for."""
+PAIR = b"\1\1"
+"""Stands for two quotes one after the other, and is as long."""
 
 
 @lru_cache(maxsize=16)
@@ -47,14 +49,22 @@ def _without_inner_ends(block: bytes, delimiter: bytes) -> bytes | None:
 
     Every step is one call over the whole block: the pattern that takes any quote costs ten times as much.
     """
-    if PAIR[:1] in block or SEAM in block:
+    if PAIR[:1] in block:
         return None
     parts = block.replace(b'""', PAIR).split(b'"')
-    between = SEAM.join([b"\n" + parts[0], *parts[2::2]]) + (b"" if len(parts) % 2 else SEAM)
-    quoted = len(parts) // 2
-    opened = sum(between.count(each + seam) for each in (delimiter, b"\n") for seam in (SEAM, PAIR + SEAM))
-    closed = sum(between.count(SEAM + each) for each in (delimiter, b"\r", b"\n")) + between.endswith(SEAM)
-    if opened != quoted or closed != quoted:
+    if len(parts) == 1:
+        return block
+    # What is in front of a value in quotes begins the block or ends the value before; what follows, likewise.
+    before, behind = parts[: -1 if len(parts) % 2 else None : 2], parts[2::2]
+    before[0] = b"\n" + before[0]
+    if behind and len(parts) % 2:
+        behind[-1] += b"\n"
+    edges = {*delimiter, *b"\n"}
+    if not set(map(itemgetter(-1), before)) <= edges:
+        ends = (delimiter, b"\n", delimiter + PAIR, b"\n" + PAIR)
+        if not all(part.endswith(ends) for part in before):
+            return None
+    if not set(map(itemgetter(0), behind)) <= {*edges, *b"\r"}:
         return None
     inside = parts[1::2]
     if b"\n" in b"".join(inside):
@@ -64,8 +74,5 @@ def _without_inner_ends(block: bytes, delimiter: bytes) -> bytes | None:
 
 
 def _line_ends(block: bytes, most: int) -> list[int]:
-    ends: list[int] = []
-    at, find = 0, block.find
-    while len(ends) < most and (at := find(b"\n", at) + 1):
-        ends.append(at)
-    return ends
+    lines = block.split(b"\n", most)
+    return list(accumulate(map((1).__add__, map(len, lines[:-1]))))

@@ -84,11 +84,15 @@ class CsvNormalizer:
 
     def add_block(self, keys: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
         """Fit many rows of the same keys."""
+        self.add_columns(keys, list(zip(*rows, strict=True)))
+
+    def add_columns(self, keys: tuple[str, ...], columns: list[Sequence[Any]]) -> None:
+        """Fit many rows of the same keys."""
         if not self._known.issuperset(keys):
             raise NotAlike
-        values = dict(zip(keys, zip(*rows, strict=True), strict=True))
-        nothing = (None,) * len(rows)
-        self._extend([values.get(key, nothing) for key in self._columns], len(rows))
+        count, values = len(columns[0]), dict(zip(keys, columns, strict=True))
+        nothing = (None,) * count
+        self._extend([values.get(key, nothing) for key in self._columns], count)
 
     def needs(self) -> Mapping[str, ColumnType]:
         """Keys without a column; every column takes every value."""

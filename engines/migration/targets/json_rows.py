@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -62,6 +62,10 @@ class JsonNormalizer:
             self.add_alike(list(map(dict, map(zip, repeat(keys), rows))))
             return
         self._indexes.extend(range(first, first + len(rows)))
+
+    def add_columns(self, keys: tuple[str, ...], columns: list[Sequence[Any]]) -> None:
+        """Fit many rows."""
+        self.add_block(keys, list(zip(*columns, strict=True)))
 
     def needs(self) -> Mapping[str, ColumnType]:
         """Never anything: a line takes any row."""

@@ -62,7 +62,7 @@ class FittedRows(TableRows):
 class PostgresqlNormalizer(TableNormalizer):
     """Fits rows to a schema, each value to what its column can hold."""
 
-    whole: ClassVar[Mapping[Convert, Callable[[list[Any]], list[Any]]]]
+    whole: ClassVar[Mapping[Convert, Callable[[Sequence[Any]], Sequence[Any]]]]
 
     def conversion(self, value: ColumnType, column: Column) -> Convert | None:
         """How a value of some type is put into a column."""
@@ -148,7 +148,7 @@ def _text(value: str) -> str:
     return value
 
 
-def _texts(values: list[str]) -> list[str]:
+def _texts(values: Sequence[str]) -> Sequence[str]:
     joined = "".join(values)
     if "\0" in joined:
         raise Misfit(None, "the text holds a NUL, which PostgreSQL has no place for")
@@ -164,7 +164,7 @@ def _jsonb(value: Any) -> str:
     return _checked_json(str(dump(value), "utf-8"))
 
 
-def _jsonbs(values: list[Any]) -> list[str]:
+def _jsonbs(values: Sequence[Any]) -> list[str]:
     return _checked_json(b"\n".join(dump_all(values)).decode()).split("\n")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -32,6 +32,7 @@ from streamconsole.engines.migration.columns import (
     widen_for,
 )
 from streamconsole.engines.migration.extended_json import iso
+from streamconsole.engines.migration.sources.json_columns import ParsedColumn
 from streamconsole.engines.migration.targets.json_rows import dump, dump_all
 
 MIN_INT64, MAX_INT64 = -INT64, INT64 - 1
@@ -88,7 +89,7 @@ class _Plan:
 class TableNormalizer:
     """Fits rows to a schema, and notes what the schema would have to become where they do not fit."""
 
-    whole: ClassVar[Mapping[Convert, Callable[[list[Any]], list[Any]]]] = {}
+    whole: ClassVar[Mapping[Convert, Callable[[Sequence[Any]], Sequence[Any]]]] = {}
     """Conversions that cost less for all values of a column at once; a target's own."""
 
     def __init__(self, schema: Schema, most_columns: int) -> None:
@@ -152,6 +153,17 @@ class TableNormalizer:
         """Fit rows of the same keys column by column."""
         self._add_values([*keys], list(chain.from_iterable(rows)), len(rows))
 
+    def add_columns(self, keys: tuple[str, ...], columns: list[Sequence[Any]]) -> None:
+        """Fit rows of the same keys column by column."""
+        if not self._columns.keys() >= set(keys):
+            raise NotAlike
+        count = len(columns[0])
+        try:
+            self._values.extend(self._arranged(dict(zip(keys, columns, strict=True)), count))
+        except (TooWide, Misfit):
+            raise NotAlike from None
+        self._indexes.extend(range(len(self._indexes), len(self._indexes) + count))
+
     def _add_values(self, keys: list[str], values: list[Any], count: int) -> None:
         if not self._columns.keys() >= set(keys):
             raise NotAlike
@@ -170,7 +182,7 @@ class TableNormalizer:
         self._values.extend(values)
         self._indexes.extend(range(len(self._indexes), len(self._indexes) + count))
 
-    def _arranged(self, found: Mapping[str, list[Any]], count: int) -> list[Any]:
+    def _arranged(self, found: Mapping[str, Sequence[Any]], count: int) -> list[Any]:
         """Values of rows whose keys are others, or in another order, than the table's columns."""
         nothing = [None] * count
         columns = [self._whole_column(each, found.get(each.key, nothing)) for each in self._schema.columns]
@@ -180,7 +192,7 @@ class TableNormalizer:
         """How a value of some type is put into a column; None when it goes in as it is."""
         return conversion(value, column)
 
-    def _whole_column(self, column: Column, values: list[Any]) -> list[Any]:
+    def _whole_column(self, column: Column, values: Sequence[Any]) -> Sequence[Any]:
         """A column's values as the table takes them; the same list when they go in as they are.
 
         Raises:
@@ -337,12 +349,14 @@ def _json(value: Any) -> str:
     return str(dump(value), "utf-8")
 
 
-def _json_column(values: list[Any]) -> list[str]:
+def _json_column(values: Sequence[Any]) -> Sequence[str]:
+    if isinstance(values, ParsedColumn):
+        return values.texts
     # A line break inside a value is written as an escape: one decoding serves them all.
     return b"\n".join(dump_all(values)).decode().split("\n")
 
 
-def _float_column(values: list[float]) -> list[float]:
+def _float_column(values: Sequence[float]) -> Sequence[float]:
     return list(map(_checked_float, values)) if any(map(isnan, values)) else values
 
 
