@@ -15,7 +15,16 @@ from streamconsole.screens.widgets.key_line import KeyLine
 from streamconsole.screens.widgets.states import STATES, Kind, ascii_only
 
 KEYS = (
-    ("Screens", (("1", "overview"), ("2", "migrations"), ("?", "this page"), ("q", "quit: active units finish first"))),
+    (
+        "Screens",
+        (
+            ("1", "overview"),
+            ("2", "migrations"),
+            ("3", "queues and their jobs"),
+            ("?", "this page"),
+            ("q", "quit: active units finish first"),
+        ),
+    ),
     (
         "The chosen run",
         (
@@ -29,6 +38,26 @@ KEYS = (
             ("m", "how fast it may go, in rows or bytes (asks)"),
             ("v", "compare what it moved with its target"),
             ("C", "cancel it (asks first)"),
+        ),
+    ),
+    (
+        "On the queue screen: the queue, the job under the cursor or the marked ones",
+        (
+            ("p", "pause the queue for all its workers, or go on"),
+            ("← →", "jobs in another state"),
+            ("/", "search them: id, name, payload, failure"),
+            ("enter", "the job in full; f follows its log"),
+            ("space", "mark it"),
+            ("t", "retry it"),
+            ("a", "retry all failed ones, or those found (asks)"),
+            ("o", "promote it: a delayed job is ready now"),
+            ("i", "another priority (asks)"),
+            ("+ -", "more or fewer jobs at once in this console"),
+            ("w", "this console takes no more jobs of it, or goes on"),
+            ("C", "cancel it, also while it is active (asks)"),
+            ("D", "remove it (asks)"),
+            ("X", "remove all in this state, or those found (asks)"),
+            ("home", "follow what comes in at the top"),
         ),
     ),
     (
@@ -77,7 +106,7 @@ def _page() -> Text:
         for key, meaning in keys:
             text.append(f"  {key:<8}", style="bold")
             text.append(f"{meaning}\n")
-    kinds: tuple[Kind, ...] = ("run", "window")
+    kinds: tuple[Kind, ...] = ("run", "window", "job")
     for kind in kinds:
         text.append(f"\n{kind}s: ", style="bold")
         signs = [f"{look.sign(ascii=ascii_only())} {look.word}" for look in STATES[kind].values()]

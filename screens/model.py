@@ -38,6 +38,7 @@ from streamconsole.engines.turning import rate_of, workers_of
 from streamconsole.engines.workspace import Workspace
 from streamconsole.engines.workspace.windows import Totals
 from streamconsole.screens.loading import Known, Loaded, Windows, load
+from streamconsole.screens.queue_board import QueueBoard
 from streamconsole.screens.transfer_view import TransferView
 from streamconsole.screens.views import RunView, WindowView, WorkerView, exchanged
 
@@ -68,15 +69,17 @@ class Changes:
         listed: runs came or went.
         windows: windows of the run that is looked at, with their new state.
         problems: an attempt of one of them failed.
+        queues: the queues were looked at again.
     """
 
     runs: set[str] = field(default_factory=set)
     listed: bool = False
     windows: dict[int, str] = field(default_factory=dict)
     problems: bool = False
+    queues: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.runs or self.listed or self.windows or self.problems)
+        return bool(self.runs or self.listed or self.windows or self.problems or self.queues)
 
 
 class Model:
@@ -86,6 +89,7 @@ class Model:
         self.workspace = workspace
         self.runs: dict[str, RunView] = {}
         self.transfers: dict[str, TransferView] = {}
+        self.queues = QueueBoard(workspace)
         self.watched: str | None = None
         self.trouble: str | None = None
         self._supervisor = supervisor
@@ -104,6 +108,7 @@ class Model:
 
     def close(self) -> None:
         """Follow no longer."""
+        self.queues.close()
         self.workspace.unlisten(self._foreign_change)
         self._bus.remove(self._journal)
 
@@ -115,6 +120,7 @@ class Model:
             for event in self._journal.drain():
                 self._apply(event)
             self._reload_if_due()
+        self._news.queues |= self.queues.tick()
         changes, self._news = self._news, Changes()
         return changes
 
@@ -141,6 +147,13 @@ class Model:
             for view in reversed(self.runs.values())
             if view.run.state is RunState.PLANNED and not view.owner and not view.waiting
         ]
+
+    @property
+    def first_mode(self) -> str:
+        """The screen to come up with."""
+        if self.runs:
+            return "overview"
+        return "queues" if self.queues.queues else "welcome"
 
     def show_waiting(self, waiting: Mapping[str, str]) -> None:
         """Which runs cannot begin yet, and what they wait for."""

@@ -13,6 +13,7 @@ from textual.widgets import Static
 from streamconsole.engines.states import EngineKind
 from streamconsole.screens.base import ConsoleScreen
 from streamconsole.screens.model import Changes
+from streamconsole.screens.queue_panel import QueuePanel
 from streamconsole.screens.rows import RUN_COLUMNS, about, run_row
 from streamconsole.screens.transfer_view import transfer_lines
 from streamconsole.screens.views import RunView
@@ -20,7 +21,6 @@ from streamconsole.screens.widgets.key_line import Keys
 from streamconsole.screens.widgets.live_table import LiveTable
 
 NOT_YET = {
-    "queue": ("Queues", "no queue screen yet: streamconsole queue"),
     "transfers": ("Transfers", ""),
     "processes": ("Processes", "no process engine in this version"),
 }
@@ -43,6 +43,8 @@ class OverviewScreen(ConsoleScreen):
     OverviewScreen .panel { border-top: solid $border-blurred; padding: 0 1; color: $text-muted; height: 1fr;
         border-title-color: $text-muted;
     }
+    OverviewScreen .panel:focus { border-top: solid $accent; border-title-color: $foreground; color: $foreground; }
+    OverviewScreen.-wide .panel:focus { border: round $accent; }
     OverviewScreen.-wide .panel { border: round $border-blurred; }
     """
 
@@ -58,6 +60,7 @@ class OverviewScreen(ConsoleScreen):
             with Vertical(id="work"):
                 yield table
                 yield Static(id="about", markup=False)
+            yield QueuePanel()
             for name, (title, text) in NOT_YET.items():
                 panel = Static(text, classes="panel", id=name, markup=False)
                 panel.border_title = title
@@ -99,6 +102,7 @@ class OverviewScreen(ConsoleScreen):
     def _show(self, run_ids: set[str]) -> None:
         run_ids = {run_id for run_id in run_ids if self.model.runs[run_id].run.engine is EngineKind.MIGRATION}
         self._show_transfers()
+        self.query_one(QueuePanel).show(self.model.queues.queues.values())
         self.table.update_rows({run_id: run_row(self.model.runs[run_id]) for run_id in run_ids})
         self._show_about()
 

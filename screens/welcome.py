@@ -26,7 +26,7 @@ Nothing has been done in this workspace yet. Next steps:
 
 
 class WelcomeScreen(ConsoleScreen):
-    """Shown until there is a run."""
+    """Shown until there is a run or a queue."""
 
     TITLE: ClassVar[str] = "Welcome"
 
@@ -38,5 +38,5 @@ class WelcomeScreen(ConsoleScreen):
         yield Static(Text(PAGE), id="welcome")
 
     def show(self, changes: Changes) -> None:
-        if self.model.runs:
+        if self.model.runs or self.model.queues.queues:
             self.app.switch_mode("overview")

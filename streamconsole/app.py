@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import traceback
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import App
@@ -17,14 +15,16 @@ from textual.geometry import Size
 from streamconsole import exit_codes, themes
 from streamconsole.dependants import Dependants
 from streamconsole.driver import ConsoleDriver, TerminalLost
-from streamconsole.engines import faults, private_files
-from streamconsole.engines.control import Command
+from streamconsole.engines import faults
+from streamconsole.engines.control import Command, Outcome
 from streamconsole.engines.errors import StreamConsoleError
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import EngineKind
 from streamconsole.engines.supervisor import Ended
 from streamconsole.headless import Work
 from streamconsole.leaving import Leaving
+from streamconsole.own_faults import kept
+from streamconsole.queue_desk import QueueDesk
 from streamconsole.replaying import replay_and_tell
 from streamconsole.runbook import ConsoleSettings
 from streamconsole.screens.base import READ_ONLY, ConsoleScreen
@@ -32,12 +32,18 @@ from streamconsole.screens.help import HelpScreen
 from streamconsole.screens.migration import MigrationScreen
 from streamconsole.screens.model import Model
 from streamconsole.screens.overview import OverviewScreen
+from streamconsole.screens.queue import QueueScreen
 from streamconsole.screens.quit import QuitScreen
 from streamconsole.screens.too_small import LEAST_HEIGHT, LEAST_WIDTH, TooSmall
 from streamconsole.screens.welcome import WelcomeScreen
 from streamconsole.screens.widgets.status_line import StatusLine
+from streamconsole.sending import send_and_tell, words_for
 from streamconsole.session import Session
+from streamconsole.slow_line import SlowLine
 from streamconsole.verifying import Verifications
+
+if TYPE_CHECKING:
+    from streamconsole.queue_book import NamedQueue
 
 BEAT = 0.1
 """Seconds between two paintings while the line keeps up; slower when it does not."""
@@ -52,17 +58,24 @@ class ConsoleApp(App[None]):
         work: runs to show first.
         start: whether to start them at once.
         problems: what to tell the operator first.
+        queues: to work on from the beginning.
     """
 
     TITLE = "Stream Console"
     ENABLE_COMMAND_PALETTE = False
-    MODES: ClassVar = {"overview": OverviewScreen, "migrations": MigrationScreen, "welcome": WelcomeScreen}
+    MODES: ClassVar = {
+        "overview": OverviewScreen,
+        "migrations": MigrationScreen,
+        "queues": QueueScreen,
+        "welcome": WelcomeScreen,
+    }
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-normal"), (110, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-low"), (22, "-middle"), (36, "-tall")]  # noqa: RUF012
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "go('overview')", "Overview", id="go.overview"),
         Binding("2", "go('migrations')", "Migrations", id="go.migrations"),
+        Binding("3", "go('queues')", "Queues", id="go.queues"),
         Binding("question_mark", "help", "Help", id="help"),
         Binding("q", "leave", "Quit", id="quit"),
         # Also from within a dialog: whoever types these wants to get out.
@@ -79,6 +92,7 @@ class ConsoleApp(App[None]):
         *,
         start: bool,
         problems: Sequence[str] = (),
+        queues: Sequence[NamedQueue] = (),
     ) -> None:
         super().__init__(driver_class=ConsoleDriver)
         self.session = session
@@ -90,11 +104,13 @@ class ConsoleApp(App[None]):
         self.leaving = Leaving(self, settings.on_hangup, settings.drain_timeout)
         self.verifications = Verifications(self)
         self.model = Model(session.workspace, session.supervisor, session.bus)
+        self.queues = QueueDesk(session.workspace, queues, self.tell, self._handle_exception)
+        self.model.queues.workers = self.queues.workers
         self.dependants = Dependants(self, work)
         self._work = list(work)
         self._start = start
         self._followed: set[str] = set()
-        self._skipped = 0
+        self._slow_line = SlowLine()
         themes.install(self, settings.theme or themes.choose(os.environ))
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -104,7 +120,8 @@ class ConsoleApp(App[None]):
 
     async def on_mount(self) -> None:
         self.leaving.listen()
-        await self.model.reload()
+        await asyncio.gather(self.model.reload(), self.model.queues.look())
+        self.run_worker(self.queues.start(), name="queues")
         if self._start:
             self.run_worker(self._start_work(), name="start", exit_on_error=False)
         self.set_interval(BEAT, self._tick)
@@ -116,7 +133,7 @@ class ConsoleApp(App[None]):
         if self._work:
             await self.action_open_run(self._work[0].run)
         else:
-            await self.switch_mode("overview" if self.model.runs else "welcome")
+            await self.switch_mode(self.model.first_mode)
         self._mind_size(self.size)
 
     async def _start_work(self) -> None:
@@ -160,12 +177,13 @@ class ConsoleApp(App[None]):
         if self.leaving.terminal_lost:
             self.leaving.leave_when_idle()
             return
-        if self._line_is_slow():
+        if self._slow_line.skips(self._backlog):
             return
         changes = self.model.tick()
         self.dependants.notice()
-        if self.model.trouble and self.told[0] != self.model.trouble:
-            self.tell(self.model.trouble, bad=True)
+        trouble = self.model.trouble or self.model.queues.trouble
+        if trouble and self.told[0] != trouble:
+            self.tell(trouble, bad=True)
         if isinstance(self.screen, QuitScreen):
             self.screen.tell(self.leaving.left())
         for shown in self.screen_stack if changes else ():
@@ -182,14 +200,6 @@ class ConsoleApp(App[None]):
     @property
     def _backlog(self) -> int:
         return self._driver.backlog if isinstance(self._driver, ConsoleDriver) else 0
-
-    def _line_is_slow(self) -> bool:
-        """Whether to skip this painting: the terminal has not taken the last ones yet."""
-        if self._backlog and self._skipped < (10 if self._backlog > 65_536 else 3):
-            self._skipped += 1
-            return True
-        self._skipped = 0
-        return False
 
     def on_terminal_lost(self, _: TerminalLost) -> None:
         self.leaving.lose_terminal()
@@ -211,17 +221,15 @@ class ConsoleApp(App[None]):
         if self.read_only:
             self.tell(READ_ONLY, bad=True)
             return
-        self.tell(f"{command.verb} {_object_of(command)}: requested…")
+        self.tell(f"{words_for(command)}: requested…")
         self.run_worker(self._send(command), group="commands", exit_on_error=False)
 
     async def _send(self, command: Command) -> None:
-        try:
-            outcome = await self.dependants.instead(command) or await self.session.supervisor.command(command)
-        except StreamConsoleError as error:
-            self.tell(f"{command.verb} {_object_of(command)}: {error}", bad=True)
-            return
-        self.tell(f"{command.verb} {_object_of(command)}: {outcome.text}", bad=not outcome.done)
-        await self.follow(command.run)
+        if await send_and_tell(command, self._obey, self.tell):
+            await self.follow(command.run)
+
+    async def _obey(self, command: Command) -> Outcome:
+        return await self.dependants.instead(command) or await self.session.supervisor.command(command)
 
     def verify(self, run_id: str) -> None:
         """Verify a run, or go on with its verification, and show it."""
@@ -280,17 +288,8 @@ class ConsoleApp(App[None]):
     def _handle_exception(self, error: Exception) -> None:
         # Textual would print a traceback with the values of local variables, passwords among them.
         if self.failure is None:
-            path = self.session.workspace.path.with_name("error-console.log")
-            with suppress(OSError):
-                # Nowhere to write it to; the line that follows must come all the same.
-                private_files.append(path, mask("".join(traceback.format_exception(error))))
-            kind = type(error).__name__
-            self.failure = f"the console stopped by an error of this program ({kind}): details in {path}"
+            self.failure = kept(error, self.session.workspace.path.with_name("error-console.log"))
         if self._exception is None:
             self._exception = error
             self._exception_event.set()
         self.exit(return_code=exit_codes.FAILURE)
-
-
-def _object_of(command: Command) -> str:
-    return f"{command.run}, window {command.unit}" if command.unit else command.run

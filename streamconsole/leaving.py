@@ -56,6 +56,7 @@ class Leaving:
         if self.terminal_lost:
             return
         self.terminal_lost = True
+        self._app.queues.finish_soon()
         if self._on_hangup == "drain" and self._draining is None:
             self.signal = signal.SIGHUP
             self.leave()
@@ -79,16 +80,17 @@ class Leaving:
         if (
             not self.under_way
             and not self._app.settling
+            and not self._app.queues.at_work
             and all(each and each.state == "paused" and not each.active for each in snapshots)
         ):
             self.leave()
 
     async def _drain(self) -> None:
-        supervisor = self._app.session.supervisor
-        if supervisor.owned:
+        supervisor, queues = self._app.session.supervisor, self._app.queues
+        if supervisor.owned or queues.at_work:
             if not self.terminal_lost:
                 self._app.push_screen(QuitScreen(self.left()))
-            await supervisor.drain(self._within)
+            await asyncio.gather(supervisor.drain(self._within), queues.close(self._within))
             await supervisor.wait()
         self._app.exit()
 
@@ -96,7 +98,7 @@ class Leaving:
         """What still has to finish."""
         supervisor = self._app.session.supervisor
         lines = [_line(run_id, supervisor.snapshot(run_id)) for run_id in supervisor.owned]
-        return "\n".join(lines) or "closing"
+        return "\n".join([*lines, *self._app.queues.left()]) or "closing"
 
 
 def _line(run_id: str, snapshot: Snapshot | None) -> str:

@@ -87,6 +87,13 @@ def lines(connection: Connection, job: int, after: int = 0, limit: int = 10_000)
     return [LogLine(*row) for row in rows]
 
 
+def newest(connection: Connection, job: int, limit: int) -> list[LogLine]:
+    """The last lines of a job's log, oldest first."""
+    mine = select(job_logs.c.id, job_logs.c.at, job_logs.c.line).where(job_logs.c.job == job)
+    found = connection.execute(mine.order_by(job_logs.c.id.desc()).limit(limit)).all()
+    return [LogLine(*row) for row in reversed(found)]
+
+
 def count(connection: Connection, job: int) -> int:
     """Lines of a job's log."""
     return connection.execute(select(func.count()).where(job_logs.c.job == job)).scalar() or 0

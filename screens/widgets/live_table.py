@@ -154,9 +154,14 @@ class LiveTable(ScrollView, can_focus=True):
         """Return the row of `key`; KeyError when there is none."""
         return self._rows.row(key)
 
-    def shown_keys(self) -> list[Hashable]:
-        """Return the keys of all rows that pass the filter, in their order: a frozen list for bulk verbs."""
-        return self._rows.shown()
+    def shown_keys(self, start: int = 0, stop: int | None = None) -> list[Hashable]:
+        """Return the keys of all rows that pass the filter, in their order: a frozen list for bulk verbs.
+
+        Args:
+            start: the first of them that is wanted.
+            stop: the first that is not; None for all.
+        """
+        return self._rows.shown(start, stop)
 
     def set_rows(self, keys: Iterable[Hashable], rows: Iterable[Row]) -> None:
         """Replace all rows; `keys` and `rows` go in step (ValueError otherwise). Marks of lost rows go."""
@@ -181,6 +186,12 @@ class LiveTable(ScrollView, can_focus=True):
         if self._rows.remove(keys):
             self._reshape()
         self._drop_marks()
+
+    def say_when_empty(self, text: str) -> None:
+        """What is said when there are no rows, from now on."""
+        if text != self._empty:
+            self._empty = text
+            self._refresh_lines(_HEADER_LINES, 1)
 
     def clear(self) -> None:
         """Take all rows away."""

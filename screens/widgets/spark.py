@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final
 
 from rich.cells import cell_len
@@ -16,10 +16,17 @@ from streamconsole.screens.widgets.columns import fit_text
 from streamconsole.screens.widgets.palette import variable_style
 from streamconsole.screens.widgets.states import ascii_only
 
-__all__ = ["Spark"]
+__all__ = ["Spark", "bars"]
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _ASCII_BARS: Final = "_.:-=+*#"
+
+
+def bars(values: Sequence[float], signs: str | None = None) -> str:
+    """Values as bars from 0 to the highest of them; `signs` are the bars, the lowest first."""
+    signs = signs or (_ASCII_BARS if ascii_only() else _BARS)
+    top, last = max(values, default=0.0), len(signs) - 1
+    return "".join(signs[round(value / top * last) if top > 0 else 0] for value in values)
 
 
 class Spark(Widget):
@@ -83,6 +90,15 @@ class Spark(Widget):
         if before != (self._shape(self._samples), self._text):
             self.refresh(layout=False)
 
+    def show(self, values: Iterable[float], text: str) -> None:
+        """Replace all samples; `text` says the current value."""
+        before = self._shape(self._samples), self._text
+        self._samples.clear()
+        self._samples.extend(values)
+        self._text = clean(text)
+        if before != (self._shape(self._samples), self._text):
+            self.refresh(layout=False)
+
     def clear(self) -> None:
         """Forget all samples."""
         self._samples.clear()
@@ -90,10 +106,7 @@ class Spark(Widget):
         self.refresh(layout=False)
 
     def _shape(self, samples: Iterable[float]) -> str:
-        values = list(samples)
-        top = max(values, default=0.0)
-        last = len(self._bars) - 1
-        return "".join(self._bars[round(value / top * last) if top > 0 else 0] for value in values)
+        return bars(list(samples), self._bars)
 
     def render_line(self, y: int) -> Strip:
         base = self.rich_style

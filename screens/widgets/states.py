@@ -15,7 +15,7 @@ __all__ = ["LOUD", "STATES", "Kind", "State", "ascii_only", "state"]
 LOUD: Final = 6
 """From this rank on a state asks for somebody: its counts are coloured too."""
 
-Kind = Literal["run", "window", "job", "chunk", "process"]
+Kind = Literal["run", "window", "queue", "job", "chunk", "process"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,12 @@ STATES: Final[Mapping[Kind, Mapping[str, State]]] = {
         _retrying("retrying", "retry"),
         _completed("completed", "done"),
         _failed("failed"),
+    ),
+    "queue": _table(
+        _running("running", "run"),
+        _pending("waiting", "wait", "◷", "o"),
+        _paused("paused"),
+        _pending("idle", "idle"),
     ),
     "job": _table(
         _pending("waiting", "wait"),

@@ -99,6 +99,7 @@ def work_on(asked: Common, workspace: str, todo: Todo, *, start: bool = True) ->
             console,
             start=start,
             keep_events=todo.keep_events,
+            queues=todo.queues,
         )
     return headless.run(lambda: _without_screen(asked, workspace, todo, console))
 

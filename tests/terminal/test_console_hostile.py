@@ -66,7 +66,7 @@ def test_no_escape_leaves_but_textuals_own(console: Open, workspace: Workspace, 
     screen.keys("escape")
     screen.wait_for("q Quit")
     screen.keys("1")
-    screen.wait_for("no queue screen")
+    screen.wait_for("No queues yet")
     screen.keys("q")
     assert screen.wait_exit() == 1
     only_its_own(screen)

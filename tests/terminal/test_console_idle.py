@@ -32,7 +32,7 @@ def test_a_finished_run_and_an_overview_cost_nothing(console: Open) -> None:
     screen = console(*migration(400))
     screen.wait_for("✓ completed")
     screen.keys("1")
-    screen.wait_for("no queue screen")
+    screen.wait_for("No queues yet")
     quiet(screen)
 
 

@@ -21,6 +21,7 @@ class App:
         self.exited = asyncio.Event()
         self.session = SimpleNamespace(supervisor=self)
         self.owned = owned
+        self.queues = SimpleNamespace(at_work=False, left=list, close=self.drain)
 
     def snapshot(self, run_id: str) -> Snapshot:
         return Snapshot(run_id, RunState.PAUSED, 1, 0)
