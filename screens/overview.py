@@ -43,6 +43,7 @@ class OverviewScreen(ConsoleScreen):
     OverviewScreen .panel { border-top: solid $border-blurred; padding: 0 1; color: $text-muted; height: 1fr;
         border-title-color: $text-muted;
     }
+    OverviewScreen #queue { text-wrap: nowrap; text-overflow: ellipsis; }
     OverviewScreen .panel:focus { border-top: solid $accent; border-title-color: $foreground; color: $foreground; }
     OverviewScreen.-wide .panel:focus { border: round $accent; }
     OverviewScreen.-wide .panel { border: round $border-blurred; }

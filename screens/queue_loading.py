@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
 from streamconsole.engines.queue import counts
 from streamconsole.engines.queue.counts import Minute
@@ -133,7 +133,7 @@ def _minutes(connection: Connection, since: int) -> dict[str, list[Minute]]:
 
 def _at_work(connection: Connection, locks: Path) -> dict[str, list[AtWork]]:
     found: dict[str, list[AtWork]] = {}
-    active = select(jobs.c.node, jobs.c.queue, func.count()).where(jobs.c.state == JobState.ACTIVE)
+    active = select(jobs.c.node, jobs.c.queue, func.count()).where(text("state = 'active'"))
     for node, queue, count in connection.execute(active.group_by(jobs.c.node, jobs.c.queue)):
         found.setdefault(queue, []).append(_process(connection, node, count, locks))
     return found
