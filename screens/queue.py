@@ -117,6 +117,8 @@ class QueueScreen(ConsoleScreen):
                 yield "C", "Cancel"
         if view.counts[JobState.FAILED]:
             yield "a", "Retry failed"
+        if self._list.words:
+            yield "esc", "Show all"
         yield "←→", "State"
         yield "/", "Search"
 
@@ -237,7 +239,7 @@ class QueueScreen(ConsoleScreen):
                 self._turn_to(self._list.shelf, words.strip())
                 self.jobs_table.focus()
 
-        question = f"Search {self._list.shelf} jobs for (in id, name, payload, failure)?"
+        question = f"Search {self._list.shelf} jobs: id, name, payload, failure"
         self.app.push_screen(Ask(question, "Nothing shows all again", self._list.words, lambda _: None), answered)
 
     def action_back(self) -> None:

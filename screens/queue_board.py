@@ -92,11 +92,12 @@ class QueueBoard:
             self._changed = True
 
     def _tally_now(self) -> tuple[int, ...]:
-        return tuple(
-            number
-            for worker in self.workers
-            for number in (worker.done, worker.failed, worker.returned, len(worker.active), worker.concurrency)
-        )
+        return tuple(number for worker in self.workers for number in _numbers(worker))
 
     def _noticed(self, _: str | None) -> None:
         self._changed = True
+
+
+def _numbers(worker: Worker) -> tuple[int, ...]:
+    """What tells that something has happened at a worker."""
+    return worker.done, worker.failed, worker.returned, len(worker.active), worker.concurrency, int(worker.paused)

@@ -110,15 +110,30 @@ class QueueDesk:
     async def _close(self, worker: Worker, within: float) -> None:
         if worker in self._returned:
             return
-        returned = await worker.close(within)
+        try:
+            returned = await worker.close(within)
+        except Exception as error:
+            # It had stopped by itself: an error of this program.
+            self._failed(error)
+            returned = 0
         self._returned[worker] = returned
         self.left_behind += worker.left_behind
         if returned:
             self._tell(f"queue {worker.queue}: {counted(returned, 'job')} handed back")
 
     async def _finish(self) -> None:
-        await asyncio.gather(*(worker.until_empty() for worker in self.workers))
+        await asyncio.gather(*(self._until_done(worker) for worker in self.workers))
         await self.close(0)
+
+    async def _until_done(self, worker: Worker) -> None:
+        """Until its queue is empty, or rests and nobody is there to resume it."""
+        emptied = asyncio.ensure_future(worker.until_empty())
+        queue = Queue(self._workspace, worker.queue)
+        while not emptied.done():
+            await asyncio.wait({emptied}, timeout=1.0)
+            if not worker.active and (worker.paused or await queue.is_paused()):
+                emptied.cancel()
+                return
 
     def _stopped(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

@@ -24,6 +24,9 @@ BUDGET = 0.008
 PART = 300
 """Jobs that one part of a search looks at."""
 
+UNREAD_PART = 5_000
+"""Jobs in a part when nothing of them but their number is read."""
+
 SHOWN = 300
 """Characters of a payload or a failure that a line has."""
 
@@ -141,14 +144,15 @@ def numbers(
     """Numbers of the next jobs that match, and where to go on: to choose them all, a part at a time."""
     found: list[int] = []
     until = monotonic() + BUDGET
+    part = PART if words or shelf is Shelf.ALL else UNREAD_PART
     while True:
-        keys = _keys(connection, queue, shelf, after, PART)
+        keys = _keys(connection, queue, shelf, after, part)
         some = [key[-1] for key in keys]
-        if words:
+        if part == PART:
             matching = _lines(connection, queue, some, words)
             some = [number for number in some if number in matching]
         found += some
-        if len(keys) < PART:
+        if len(keys) < part:
             return found, None
         after = keys[-1]
         if monotonic() >= until:

@@ -262,6 +262,35 @@ def test_without_its_terminal_it_ends_when_the_queue_is_empty(
     assert states(workspace) == {"completed": 2}
 
 
+def test_without_its_terminal_it_does_not_wait_for_a_paused_queue(
+    console: Open, workspace: Workspace, tmp_path: Path
+) -> None:
+    screen = console()
+    at_queues(screen)
+    screen.wait_for("p Pause")
+    screen.keys("p")
+    screen.wait_for("‖ paused")
+    add(tmp_path, "ann")
+    screen.wait_for("waiting 1")
+    screen.hang_up()
+    screen.process.wait(30)
+    assert states(workspace) == {"waiting": 1}
+
+
+def test_the_workers_here_rest_and_take_more_at_once(console: Open, workspace: Workspace, tmp_path: Path) -> None:
+    screen = console(cols=120)
+    at_queues(screen)
+    screen.keys("+")
+    screen.wait_for("this console 0/3")
+    screen.keys("w")
+    screen.wait_for("(resting)")
+    add(tmp_path, "ann")
+    screen.wait_for("waiting 1")
+    assert workspace.ask("SELECT paused FROM queues") == [(0,)]
+    screen.keys("w")
+    screen.wait_for("completed 1")
+
+
 def test_read_only_takes_no_job_and_changes_nothing(console: Open, workspace: Workspace, tmp_path: Path) -> None:
     add(tmp_path, "ann")
     screen = console("--read-only")
@@ -305,16 +334,22 @@ def test_hostile_jobs_are_inert(console: Open, workspace: Workspace, tmp_path: P
 
 
 def test_idle_queues_cost_nothing(console: Open, workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "streamconsole.toml").unlink()
+    add(tmp_path, "ann", "--delay", "1h")
+    screen = console()
+    screen.wait_for("mail  1 delayed")
+    quiet(screen)
+    screen.keys("tab", "enter")
+    screen.wait_for("delayed 1")
+    quiet(screen)
+
+
+def test_a_worker_that_waits_sends_nothing(console: Open, workspace: Workspace, tmp_path: Path) -> None:
     add(tmp_path, "ann", "--delay", "1h")
     screen = console()
     at_queues(screen)
     screen.wait_for("delayed 1")
-    quiet(screen)
-    screen.keys("1")
-    screen.wait_for("mail  1 delayed")
-    quiet(screen)
-    screen.keys("tab", "enter")
-    screen.wait_for("this console")
+    screen.wait_quiet(4.0)
 
 
 def test_the_overview_shows_queues_and_opens_them(console: Open, workspace: Workspace, tmp_path: Path) -> None:
