@@ -337,10 +337,10 @@ def test_idle_queues_cost_nothing(console: Open, workspace: Workspace, tmp_path:
     (tmp_path / "streamconsole.toml").unlink()
     add(tmp_path, "ann", "--delay", "1h")
     screen = console()
-    screen.wait_for("mail  1 delayed")
-    quiet(screen)
-    screen.keys("tab", "enter")
     screen.wait_for("delayed 1")
+    quiet(screen)
+    screen.keys("1")
+    screen.wait_for("mail  1 delayed")
     quiet(screen)
 
 
