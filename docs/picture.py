@@ -19,10 +19,10 @@ from unittest.mock import patch
 import resvg_py
 
 from streamconsole.app import ConsoleApp
+from streamconsole.console_settings import ConsoleSettings
 from streamconsole.engines.migration.planning import plan
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.headless import Work
-from streamconsole.runbook import ConsoleSettings
 from streamconsole.screens.views import RunView
 from streamconsole.session import Session, open_session
 

@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 
 from streamconsole import exit_codes, themes
+from streamconsole.console_settings import ConsoleSettings
 from streamconsole.dependants import Dependants
 from streamconsole.driver import ConsoleDriver, TerminalLost
 from streamconsole.engines import faults
@@ -26,7 +27,6 @@ from streamconsole.leaving import Leaving
 from streamconsole.own_faults import kept
 from streamconsole.queue_desk import QueueDesk
 from streamconsole.replaying import replay_and_tell
-from streamconsole.runbook import ConsoleSettings
 from streamconsole.screens.base import READ_ONLY, ConsoleScreen
 from streamconsole.screens.help import HelpScreen
 from streamconsole.screens.migration import MigrationScreen

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from streamconsole import exit_codes, themes
 from streamconsole.app import ConsoleApp
+from streamconsole.console_settings import ConsoleSettings
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.text import clean
 from streamconsole.headless import Work
-from streamconsole.runbook import ConsoleSettings
 from streamconsole.session import Session, open_session
 from streamconsole.summary import Summary, notes_on, summarise
 

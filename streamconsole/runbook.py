@@ -11,11 +11,12 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streamconsole.chain import WrongOrder, in_order, order_of
+from streamconsole.console_settings import ConsoleSettings, WorkspaceSettings
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.locations import absolute
 from streamconsole.engines.migration.settings import MigrationSettings
@@ -50,26 +51,6 @@ TRANSFORMS: Mapping[str, type[BaseModel]] = {
     "python": PythonSettings,
     "exec": ExecSettings,
 }
-
-
-class ConsoleSettings(BaseModel):
-    """How the console looks and what it does when its terminal is lost; times in seconds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    theme: str | None = None
-    on_hangup: Literal["continue", "drain"] = "continue"
-    drain_timeout: Annotated[float, Field(ge=0, le=86_400)] = 30.0
-    read_only: bool = False
-
-
-class WorkspaceSettings(BaseModel):
-    """Where the durable state is kept, and how many rows of its event log."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    url: str | None = None
-    keep_events: Annotated[int, Field(ge=1000)] = 200_000
 
 
 class NamedMigration(MigrationSettings):

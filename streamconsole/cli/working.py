@@ -14,6 +14,7 @@ from streamconsole import headless
 from streamconsole.chain import Order, Place
 from streamconsole.cli.entries import Entries, Migrations
 from streamconsole.cli.options import Common
+from streamconsole.console_settings import ConsoleSettings
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.planning import LATER, Plan, plan, plan_later
 from streamconsole.engines.migration.settings import MigrationSettings
@@ -28,7 +29,6 @@ from streamconsole.engines.workspace.runs import Run
 from streamconsole.headless import DONE_ALREADY, Work
 from streamconsole.replaying import replay
 from streamconsole.reporting import Reporter, reporter_for
-from streamconsole.runbook import ConsoleSettings
 from streamconsole.session import Session, open_session
 from streamconsole.summary import Summary, notes_on
 

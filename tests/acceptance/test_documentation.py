@@ -35,10 +35,10 @@ def test_commands_of_a_page_work(page: str, tmp_path: Path) -> None:
 
 
 def test_the_runbook_page_shows_every_key() -> None:
+    from streamconsole.console_settings import ConsoleSettings, WorkspaceSettings
     from streamconsole.engines.migration.settings import MigrationSettings
     from streamconsole.engines.transfer.settings import TransferSettings
     from streamconsole.queue_book import NamedQueue
-    from streamconsole.runbook import ConsoleSettings, WorkspaceSettings
 
     text = (ROOT / "docs" / "runbook.md").read_text()
     unshown = {"windows", "download", "out"}
