@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from streamconsole.engines.errors import Refused, StreamConsoleError
 from streamconsole.engines.workspace import runs
 from streamconsole.engines.workspace.runs import Run
-from streamconsole.runbook import NamedMigration, load
 from streamconsole.session import Session
 from streamconsole.summary import summarise
+
+if TYPE_CHECKING:
+    from streamconsole.runbook import NamedMigration
 
 
 def mapping_now(run: Run, runbook: Path | None = None) -> dict[str, Any]:
@@ -29,6 +31,9 @@ def mapping_now(run: Run, runbook: Path | None = None) -> dict[str, Any]:
     path = runbook or (Path(known) if known else None)
     if path is None:
         return {}
+    # Here, so that runs which replay nothing start without the engines that a runbook may name.
+    from streamconsole.runbook import load
+
     for migration in load(path).migration:
         if _is_of(run, migration):
             return migration.model_dump(mode="json", include={"columns", "transform"})

@@ -82,3 +82,9 @@ def test_a_bare_import_is_refused(room: str, form: str, place: str) -> None:
     assert done.returncode == 1
     assert f"TID251 `{room}" in done.stdout.replace("[*] ", "")
     assert f"Import streamconsole.{room} instead" in done.stdout
+
+
+def test_a_migration_waits_for_no_engine_that_it_does_not_use() -> None:
+    script = "import sys\nimport streamconsole.cli.working\nprint(*sorted(sys.modules))"
+    loaded = run(sys.executable, "-c", script).stdout.split()
+    assert [name for name in loaded if "engines.queue." in name] == []
