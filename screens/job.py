@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import ClassVar
 
 from rich.text import Text
@@ -15,7 +16,7 @@ from streamconsole.engines.errors import StreamConsoleError
 from streamconsole.engines.queue import JobState
 from streamconsole.engines.queue.states import FINISHED_JOBS
 from streamconsole.engines.text import clean
-from streamconsole.screens.job_text import JobView, lines_of, read
+from streamconsole.screens.job_text import HEADING, JobView, lines_of, read
 from streamconsole.screens.model import Model
 from streamconsole.screens.queue_verbs import Jobs, QueueVerbs
 from streamconsole.screens.widgets.key_line import KeyLine, Keys
@@ -62,6 +63,7 @@ class JobDetail(ModalScreen[None]):
         self._job_id = job_id
         self._view: JobView | None = None
         self._seen: tuple[int, int] | None = None
+        self._width = 0
         self._follows = False
 
     def compose(self) -> ComposeResult:
@@ -84,12 +86,17 @@ class JobDetail(ModalScreen[None]):
         self._seen = seen
         try:
             view = await self._model.workspace.read(read, self._queue, self._number)
+            if view is not None and view == self._view and seen[1] == self._width:
+                return
+            # A long text is wrapped where it does not hold up the screen.
+            lines = await asyncio.to_thread(lines_of, view, seen[1] - 6) if view else [Text(GONE, style=HEADING)]
         except (StreamConsoleError, SQLAlchemyError, OSError) as error:
             self._seen = None
             self.query_one(StatusLine).tell(f"the workspace cannot be read now: {error}", bad=True)
             return
-        lines = lines_of(view, self.size.width - 6) if view else [Text(GONE, style="bold")]
-        self._view = view
+        if not self.is_attached:
+            return
+        self._view, self._width = view, seen[1]
         self._show(lines)
         self.query_one(KeyLine).show(self._keys())
 
