@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from streamconsole.engines.migration.batch import Misfit
 from streamconsole.engines.migration.columns import NUMBERS, Column, ColumnType
 from streamconsole.engines.migration.extended_json import iso
+from streamconsole.engines.migration.sources.json_columns import ParsedColumn
 from streamconsole.engines.migration.targets.json_rows import dump, dump_all
 from streamconsole.engines.migration.targets.postgresql_narrow import narrowed
 from streamconsole.engines.migration.targets.table_rows import (
@@ -164,7 +165,10 @@ def _jsonb(value: Any) -> str:
     return _checked_json(str(dump(value), "utf-8"))
 
 
-def _jsonbs(values: Sequence[Any]) -> list[str]:
+def _jsonbs(values: Sequence[Any]) -> Sequence[str]:
+    if isinstance(values, ParsedColumn):
+        _checked_json("\n".join(values.texts))
+        return values.texts
     return _checked_json(b"\n".join(dump_all(values)).decode()).split("\n")
 
 
