@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic, sleep
 from uuid import uuid4
 
 import pytest
@@ -54,7 +55,7 @@ class Server:
         command = [*self._as_user(), str(program("postgres")), "-D", str(self.folder / "data"), *options]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
-        self._run("pg_isready", "-h", "127.0.0.1", "-p", str(self.port), "-t", "30", patience=60)
+        self._run("pg_isready", "-h", "127.0.0.1", "-p", str(self.port), "-t", "30", within=60)
 
     def kill(self) -> None:
         """End it at once; what was committed is there when it starts again."""
@@ -63,15 +64,17 @@ class Server:
             self._process.wait()
             self._process = None
 
-    def _run(self, name: str, *arguments: str, patience: int = 0) -> None:
-        for left in range(patience, -1, -1):
+    def _run(self, name: str, *arguments: str, within: float = 0) -> None:
+        until = monotonic() + within
+        while True:
             done = subprocess.run(
                 [*self._as_user(), str(program(name)), *arguments], capture_output=True, text=True, cwd="/", check=False
             )
             if done.returncode == 0:
                 return
-            if not left:
+            if monotonic() > until:
                 raise RuntimeError(f"{name}: {done.stdout}{done.stderr}")
+            sleep(0.05)
 
     @staticmethod
     def _as_user() -> list[str]:
