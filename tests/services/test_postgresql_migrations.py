@@ -25,7 +25,7 @@ from tests.integration.running import DATA, House, inject, rows_of, write_lines
 from tests.integration.test_real_files import expected, plain
 from tests.integration.test_verifying import verified
 
-pytestmark = [pytest.mark.services, pytest.mark.alone]
+pytestmark = pytest.mark.services
 
 __all__ = ["here"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.program import Result, finish, start
 
-pytestmark = [pytest.mark.services, pytest.mark.alone]
+pytestmark = pytest.mark.services
 
 
 @pytest.fixture
