@@ -16,8 +16,6 @@ from packaging.utils import canonicalize_name
 from streamconsole import __version__
 from tests.packaging.tools import ROOT, Built, run
 
-pytestmark = pytest.mark.alone
-
 LINKED = ("engines", "screens", "themes")
 # SQLAlchemy's asyncio side needs it, and asks for it on some machines only.
 NOT_IMPORTED_HERE = {"greenlet", "tzdata"}
