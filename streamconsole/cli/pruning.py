@@ -92,7 +92,7 @@ def prune(
         print_json([{"event": "pruned", "dry_run": dry_run, "runs": gone, "bytes": freed}])
         return
     done = "would remove" if dry_run else "removed"
-    free = "" if dry_run else f"; {freed:,} bytes are free again"
+    free = "" if dry_run or not freed else f"; {freed:,} bytes are free again"
     say(f"{done} {counted(len(gone), 'run')}{': ' if gone else ''}{', '.join(gone)}{free if gone else ''}")
 
 

@@ -64,6 +64,22 @@ def test_jobs_are_added_and_done(tmp_path: Path, workspace: str) -> None:
     assert counts[0]["completed"] == 1
 
 
+def test_runs_are_looked_at_and_pruned(tmp_path: Path, workspace: str) -> None:
+    asked = ("--workspace", workspace)
+    (tmp_path / "s.ndjson").write_text('{"_id": 1}\n{"_id": 2\n{"_id": 3}\n')
+    moved = called(tmp_path, "migrate", "s.ndjson", "sqlite:///t.db#t", "--json", *asked)
+    assert moved.code == 1, moved
+    run = moved.summary["runs"][0]["run"]
+    for look in (("show", run), ("history", run), ("rejects", run), ("list",)):
+        shown = called(tmp_path, "runs", *look, *asked)
+        assert shown.code == 0, shown
+    verified = called(tmp_path, "verify", run, *asked)
+    assert verified.code == 0, verified
+    pruned = called(tmp_path, "runs", "prune", "--keep", "0", *asked)
+    assert pruned.code == 0, pruned
+    assert called(tmp_path, "runs", "list", "--json", *asked).out == ""
+
+
 def test_what_only_a_file_can_do_is_refused_in_words(tmp_path: Path, workspace: str) -> None:
     copied = called(tmp_path, "workspace", "backup", "copy.db", "--workspace", workspace)
     assert copied.code == 2
