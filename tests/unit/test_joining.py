@@ -90,17 +90,21 @@ async def test_ranges_in_any_order_come_out_in_the_source_s(tmp_path: Path) -> N
     assert target.path.read_bytes() == b'{"n":1}\n{"n":5}\n'
 
 
-async def test_what_goes_wrong_ahead_is_done_again_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("not a frame")])
+async def test_what_goes_wrong_ahead_is_done_again_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     target = await opened(tmp_path / "t.ndjson", Lines())
-    failing = joining_module.Joining.add
+    whole = joining_module.Joining.add
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def half(joining: joining_module.Joining, lo: int, hi: int) -> None:
+        joining.write([b'{"n":'])
+        raise error
 
-    monkeypatch.setattr(joining_module.Joining, "add", full)
+    monkeypatch.setattr(joining_module.Joining, "add", half)
     move(target, WINDOWS[0], [{"n": 1}])
     await asyncio.to_thread(target._ahead._thread.shutdown)  # type: ignore[union-attr]
-    monkeypatch.setattr(joining_module.Joining, "add", failing)
+    monkeypatch.setattr(joining_module.Joining, "add", whole)
     await target.finish(whole=True)
     await target.close()
     assert target.path.read_bytes() == b'{"n":1}\n'

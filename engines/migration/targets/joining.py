@@ -106,6 +106,6 @@ class JoiningAhead:
                 self._given_up = window.lo < self._joining.upto
                 if not self._given_up:
                     self._joining.add(window.lo, window.hi)
-        except OSError:
-            # Joined once more at the end, where it is told what is wrong.
+        except Exception:
+            # Whatever it is, half a part may stand there: joined anew at the end, where it is told what is wrong.
             self._given_up = True
