@@ -62,6 +62,7 @@ class PostgresqlStore:
         self._me = uuid4().hex
         self._telling: Any = None
         self._untold = False
+        self._missed = False
         event.listen(self.writers, "begin", _one_after_the_other)
         with self._refusing():
             with self.writers.begin() as connection:
@@ -77,7 +78,14 @@ class PostgresqlStore:
         before = connection.exec_driver_sql("SHOW search_path").scalar_one()
         choose = text("SELECT set_config('search_path', :path, true)")
         connection.execute(choose, {"path": SCHEMA})
-        yield
+        try:
+            yield
+        except DBAPIError:
+            # The transaction can only be rolled back, and the path goes with it.
+            raise
+        except BaseException:
+            connection.execute(choose, {"path": before})
+            raise
         connection.execute(choose, {"path": before})
 
     def wrote(self) -> None:
@@ -89,13 +97,17 @@ class PostgresqlStore:
         try:
             telling = self._connected(connection)
             if self._untold:
-                self._untold = False
                 telling.execute(f"NOTIFY {CHANNEL}, '{self._me}'")
-            return any(notice.payload != self._me for notice in list(telling.notifies(timeout=0)))
+                self._untold = False
+            others = [notice for notice in telling.notifies(timeout=0) if notice.payload != self._me]
         except self._errors():
-            # Whoever writes next is told what is the matter; what was missed meanwhile may be anything.
+            # Whoever reads or writes next is told what is the matter.
             self._disconnect()
-            return True
+            self._missed = True
+            return False
+        # What was committed while nobody listened may be anything.
+        missed, self._missed = self._missed, False
+        return missed or bool(others)
 
     def after_failed_commit(self, connection: Connection) -> None:
         """The server has ended the transaction."""
@@ -204,7 +216,10 @@ def _private_place(url: URL) -> Path:
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     named = url.set(username=None, password=None).render_as_string()
     folder = state / "streamconsole" / hashlib.sha256(named.encode()).hexdigest()[:16]
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"{folder} cannot be made ({error.strerror}): name another place with XDG_STATE_HOME") from error
     return folder / "workspace"
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, create_engine, text
 
 from streamconsole.engines.errors import Refused, SideLost
 from streamconsole.engines.states import EngineKind
@@ -145,6 +146,30 @@ async def test_a_workspace_of_a_newer_program_is_refused(postgresql_database: st
         await Workspace.open(postgresql_database)
 
 
+async def test_a_place_that_cannot_be_made_is_refused(
+    postgresql_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(Refused, match="XDG_STATE_HOME"):
+        await Workspace.open(postgresql_database)
+
+
+async def test_a_caller_whose_job_is_refused_finds_its_own_tables(postgresql_database: str) -> None:
+    workspace = await Workspace.open(postgresql_database)
+    engine = create_engine(postgresql_database.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE mine (n INTEGER)"))
+        with suppress(ValueError), workspace.found_on(connection):
+            connection.execute(text("SELECT count(*) FROM jobs"))
+            raise ValueError("refused")
+        connection.execute(text("INSERT INTO mine VALUES (1)"))
+        path = connection.execute(text("SHOW search_path")).scalar_one()
+    engine.dispose()
+    await workspace.close()
+    assert path == '"$user", public'
+
+
 @pytest.fixture
 def own_server() -> Iterator[server_of_tests.Server]:
     """A server that a test may kill."""
@@ -160,6 +185,8 @@ def own_server() -> Iterator[server_of_tests.Server]:
 
 async def test_a_server_that_dies_is_told_and_used_again_when_it_is_back(own_server: server_of_tests.Server) -> None:
     workspace = await Workspace.open(own_server.url)
+    told, loop = asyncio.Event(), asyncio.get_running_loop()
+    workspace.listen(partial(_tell, loop, told))
     await workspace.write(lambda connection: connection.exec_driver_sql("CREATE TABLE t (n INTEGER)"))
     assert await workspace.write(look_then_write) == 1
     await asyncio.to_thread(own_server.kill)
@@ -167,7 +194,10 @@ async def test_a_server_that_dies_is_told_and_used_again_when_it_is_back(own_ser
         await workspace.write(look_then_write)
     with pytest.raises(SideLost, match="cannot be reached"):
         await workspace.read(look_then_write)
+    # Nothing is told while nothing can be known, and what may have been missed once it can.
+    assert not told.is_set()
     await asyncio.to_thread(own_server.start, quick=False)
+    await asyncio.wait_for(told.wait(), 20)
     # What was said to be done is there.
     assert await workspace.write(look_then_write) == 2
     await workspace.close()
