@@ -230,7 +230,7 @@ def test_the_queue_does_what_its_model_does(crash_count: int) -> None:
     run_state_machine_as_test(
         QueueMachine,
         settings=settings(
-            max_examples=max(5, crash_count // 2),
+            max_examples=crash_count,
             stateful_step_count=30,
             deadline=None,
             database=None,

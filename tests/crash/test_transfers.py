@@ -136,8 +136,6 @@ def test_a_download_killed_after_its_last_rename_is_done(folder: Path, layout: s
 def test_kills_at_random_instants(tmp_path: Path, layout: str, verb: str, crash_count: int) -> None:
     seed = int(os.environ.get("CRASH_SEED") or SystemRandom().randrange(10**9))
     print(f"CRASH_SEED={seed}")
-    # Four cases of the same mechanism share the kills.
-    crash_count = max(3, crash_count // 4)
     random = Random(seed)
     landed = attempts = 0
     while landed < crash_count:
