@@ -26,10 +26,11 @@ demo: $(RUNTIME) ## install, then show all engines at work (no screen when not o
 run: $(RUNTIME) ## open the console: make run ARGS="shop.toml"
 	@$(PY) -m streamconsole $(ARGS)
 
-# What measures time or starts servers wants the machine for itself; all else shares its processors.
-test: $(DEV) ## run all tests: make test TESTS=tests/unit ARGS="-k ledger"
+# What measures time wants the machine for itself; all else shares its processors, and waits more than it computes.
+test: $(DEV) ## run all tests but the kills: make test TESTS=tests/unit ARGS="-k ledger"
 ifeq ($(TESTS)$(ARGS),)
-	$(PY) -m pytest -n 2 -m "not alone"; shared=$$?; $(PY) -m pytest -m alone && exit $$shared
+	$(PY) -m pytest -n 3 -m "not alone and not crash"; shared=$$?; \
+	$(PY) -m pytest -m "alone and not crash" && exit $$shared
 else
 	$(PY) -m pytest $(TESTS) $(ARGS)
 endif
@@ -43,7 +44,7 @@ types: $(DEV) ## check types, strictly
 	$(PY) -m mypy
 
 crash: $(DEV) ## kill the program N times at work and compare what it leaves: make crash N=200
-	CRASH_N=$(N) $(PY) -m pytest tests/crash --timeout=0 $(ARGS)
+	CRASH_N=$(N) $(PY) -m pytest -m crash --timeout=0 $(ARGS)
 
 bench: $(DEV) ## measure each engine beside its physical limit: make bench SHORT=1
 	$(PY) -m benchmarks $(if $(SHORT),--short) $(ARGS)

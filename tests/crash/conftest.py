@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -10,6 +11,16 @@ import pytest
 from tests.crash.inputs import Case
 from tests.crash.interrupting import Attempt
 from tests.crash.outcome import Outcome
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All that stands here kills: `make crash` runs it, `make test` does not."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.crash)
+
 
 Uninterrupted = Callable[[Case], tuple[Outcome, float]]
 

@@ -14,8 +14,6 @@ from tests.crash.outcome import differences
 
 BROKEN = Path(__file__).with_name("broken_program.py")
 
-pytestmark = pytest.mark.crash
-
 
 @pytest.mark.parametrize("case", [CUSTOMERS, HOSTILE], ids=["real data", "hostile data"])
 @pytest.mark.parametrize("order", ["ledger first", "rows first"])

@@ -37,8 +37,6 @@ POINTS = (
     "window.after_ledger",
 )
 
-pytestmark = pytest.mark.crash
-
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_a_point_loses_nothing(point: str, tmp_path: Path, uninterrupted: Uninterrupted) -> None:

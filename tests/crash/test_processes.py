@@ -9,15 +9,11 @@ from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from tests.crash.conftest import Uninterrupted
 from tests.crash.inputs import LARGE
 from tests.crash.interrupting import Attempt
 from tests.crash.outcome import differences
 from tests.program import committed, descendants, is_gone, wait_until
-
-pytestmark = pytest.mark.crash
 
 
 def test_children_are_gone_when_their_parent_is_killed(tmp_path: Path, uninterrupted: Uninterrupted) -> None:

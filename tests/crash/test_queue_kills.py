@@ -18,8 +18,6 @@ from sqlalchemy import Connection
 from streamconsole.engines.queue import JobState, Queue, Worker, counts
 from streamconsole.engines.workspace import Workspace
 
-pytestmark = pytest.mark.crash
-
 ROOT = Path(__file__).parents[2]
 WORKERS = 4
 JOBS = 3_000

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
@@ -26,8 +25,6 @@ from streamconsole.engines.queue.options import JobOptions
 from streamconsole.engines.queue.states import JobState, ready_state
 from streamconsole.engines.workspace import Workspace, sqlite
 from tests.crash.queue_child import QUEUE
-
-pytestmark = pytest.mark.crash
 
 ROOT = Path(__file__).parents[2]
 CHILDREN = 2

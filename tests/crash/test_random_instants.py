@@ -54,7 +54,7 @@ CASES = {
 FULL = (CUSTOMERS_IN_MANY, HOSTILE)
 """Cases that take all the kills asked for."""
 
-pytestmark = [pytest.mark.crash, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

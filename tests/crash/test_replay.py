@@ -25,8 +25,6 @@ POINTS = (
 )
 OPTIONS = ("--no-ui", "--workspace", "w.db")
 
-pytestmark = pytest.mark.crash
-
 
 def begin(folder: Path, target: str, *options: str) -> str:
     """A completed run that has refused a row or two in each window; gives its id."""

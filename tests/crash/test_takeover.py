@@ -26,8 +26,6 @@ from tests.crash.outcome import differences
 from tests.program import Result, committed, finish, run, wait_until
 from tests.unit.loading import write
 
-pytestmark = pytest.mark.crash
-
 
 @contextmanager
 def stopped_in_the_middle(attempt: Attempt) -> Iterator[int]:

@@ -13,8 +13,6 @@ import pytest
 
 from tests.program import Result, finish, start, wait_until
 
-pytestmark = pytest.mark.crash
-
 LAYOUTS = pytest.mark.parametrize("layout", ["framed", "stream"])
 
 SIZE = 12_000_000

@@ -8,7 +8,7 @@ from tests.packaging.tools import run
 
 TARGETS = ["demo", "run", "test", "lint", "types", "crash", "bench", "services", "docs", "clean"]
 
-pytestmark = [pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed"), pytest.mark.alone]
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
 def test_make_alone_lists_the_targets() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.services.endpoint import KEYS, PROGRAM, running
 
-pytestmark = [pytest.mark.services, pytest.mark.alone]
+pytestmark = pytest.mark.services
 
 
 @pytest.mark.parametrize("layout", ["framed", "stream"])

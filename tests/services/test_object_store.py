@@ -12,7 +12,7 @@ from streamconsole.engines.transfer.stores.objects import ObjectStore
 from streamconsole.engines.transfer.stores.store import StoreError, Trouble
 from tests.services.endpoint import Endpoint, Proxy, free_port
 
-pytestmark = [pytest.mark.services, pytest.mark.alone]
+pytestmark = pytest.mark.services
 
 
 async def test_the_endpoint_is_seen_to_create_only_what_is_not_there(endpoint: Endpoint, tmp_path: Path) -> None:

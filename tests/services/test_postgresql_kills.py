@@ -25,7 +25,7 @@ from tests.crash.test_named_points import POINTS
 from tests.integration.running import Waiter, house
 from tests.program import Result, finish, run, running, start, wait_until
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.crash]
 
 PLACES = ("--no-ui", "--workspace", "w.db")
 

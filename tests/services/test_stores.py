@@ -12,7 +12,7 @@ from streamconsole.engines.transfer.digests import Buffer
 from streamconsole.engines.transfer.stores.locations import store_of
 from streamconsole.engines.transfer.stores.store import Store, StoreError, Trouble
 
-pytestmark = [pytest.mark.services, pytest.mark.alone]
+pytestmark = pytest.mark.services
 
 
 @pytest.fixture

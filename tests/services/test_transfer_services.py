@@ -20,7 +20,7 @@ from streamconsole.engines.transfer.settings import ChunkRetry, TransferSettings
 from streamconsole.session import Session, open_session
 from tests.services.endpoint import KEYS, PROGRAM, Endpoint, Proxy, running
 
-pytestmark = [pytest.mark.services, pytest.mark.alone]
+pytestmark = pytest.mark.services
 
 LAYOUTS = pytest.mark.parametrize("layout", ["framed", "stream"])
 RETRY = ChunkRetry(attempts=8, delay=0.02, cap=0.2)

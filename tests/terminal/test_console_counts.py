@@ -9,7 +9,7 @@ import pytest
 from tests.terminal.console import Open, Workspace, migration
 from tests.terminal.pty_screen import PtyScreen
 
-pytestmark = [pytest.mark.terminal, pytest.mark.alone]
+pytestmark = pytest.mark.terminal
 
 FAULTS = "fail@window.start:5*3;fail@window.start:30*3;fail@window.start:80*1"
 

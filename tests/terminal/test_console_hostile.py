@@ -12,7 +12,7 @@ from tests.terminal.console import Open, Workspace
 from tests.terminal.hostile import HOSTILE
 from tests.terminal.pty_screen import PtyScreen
 
-pytestmark = [pytest.mark.terminal, pytest.mark.alone]
+pytestmark = pytest.mark.terminal
 
 NAME = "\x1b]0;owned\x07\x1b[31m[red]\u202ex[@click=app.quit]y.ndjson"
 

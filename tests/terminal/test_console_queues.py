@@ -15,7 +15,7 @@ from tests.terminal.pty_screen import PtyScreen
 from tests.terminal.test_console_hostile import only_its_own
 from tests.terminal.test_console_idle import quiet
 
-pytestmark = [pytest.mark.terminal, pytest.mark.alone]
+pytestmark = pytest.mark.terminal
 
 MODULE = """\
 import asyncio
@@ -333,6 +333,7 @@ def test_hostile_jobs_are_inert(console: Open, workspace: Workspace, tmp_path: P
     only_its_own(screen)
 
 
+@pytest.mark.alone
 def test_idle_queues_cost_nothing(console: Open, workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "streamconsole.toml").unlink()
     add(tmp_path, "ann", "--delay", "1h")
@@ -344,6 +345,7 @@ def test_idle_queues_cost_nothing(console: Open, workspace: Workspace, tmp_path:
     quiet(screen)
 
 
+@pytest.mark.alone
 def test_a_worker_that_waits_sends_nothing(console: Open, workspace: Workspace, tmp_path: Path) -> None:
     add(tmp_path, "ann", "--delay", "1h")
     screen = console()

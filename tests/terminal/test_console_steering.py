@@ -7,7 +7,7 @@ import pytest
 from tests.terminal.console import LONG, Open, Workspace, migration, said
 from tests.terminal.pty_screen import PtyScreen
 
-pytestmark = [pytest.mark.terminal, pytest.mark.alone]
+pytestmark = pytest.mark.terminal
 
 FAILING = "fail@window.start:7*5"
 """Window 7 fails as often as it is tried (3 times), and twice more when it is retried."""

@@ -17,7 +17,7 @@ from tests.program import run, wait_until
 from tests.terminal.console import LONG, Open, Workspace, migration, said
 from tests.terminal.pty_screen import PtyScreen
 
-pytestmark = [pytest.mark.terminal, pytest.mark.alone]
+pytestmark = pytest.mark.terminal
 
 STALL = float(os.environ.get("STREAMCONSOLE_STALL", "8"))
 
@@ -37,6 +37,7 @@ def longest_gap(workspace: Workspace) -> float:
     return max(later - earlier for earlier, later in pairwise(times))
 
 
+@pytest.mark.alone
 def test_the_run_goes_on_and_ends_behind_a_terminal_that_nobody_reads(console: Open, workspace: Workspace) -> None:
     rows = int(STALL * 7_000)
     screen = at_work(console, workspace, rows)

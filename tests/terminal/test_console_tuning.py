@@ -7,7 +7,7 @@ import pytest
 from tests.terminal.console import LONG, Open, Workspace, migration
 from tests.terminal.pty_screen import PtyScreen
 
-pytestmark = [pytest.mark.terminal, pytest.mark.alone]
+pytestmark = pytest.mark.terminal
 
 
 def at_work(console: Open, workspace: Workspace, *options: str) -> PtyScreen:

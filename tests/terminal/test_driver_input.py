@@ -12,7 +12,7 @@ from textual.app import App
 
 from streamconsole.driver import ConsoleDriver, TerminalLost
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.terminal
 
 
 class Listener(App[None]):

@@ -9,7 +9,7 @@ import pytest
 from tests.terminal.beats import Beats
 from tests.terminal.conftest import Start
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.terminal
 
 RESTORED = (
     b"\x1b[?1049l",
