@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from streamconsole.engines.bus import Event
 from streamconsole.engines.errors import Held, Refused, StaleEpoch
+from streamconsole.engines.sealing import is_closed, seal, unseal, where
 from streamconsole.engines.states import EngineKind, RunState
 from streamconsole.engines.workspace import events, nodes, transfer_tables
 from streamconsole.engines.workspace.clock import now_ms
@@ -62,8 +63,8 @@ def create(connection: Connection, engine: EngineKind, name: str, spec: dict[str
             engine=engine,
             name=name,
             state=RunState.PLANNED,
-            spec=orjson.dumps(spec).decode(),
-            plan=orjson.dumps(plan).decode(),
+            spec=_kept(spec),
+            plan=_kept(plan),
             epoch=0,
             created_at=now_ms(),
         )
@@ -109,8 +110,14 @@ def claim(connection: Connection, run_id: str, node: nodes.Node, locks: Path) ->
 
     Raises:
         Held: a living process owns it.
+        Refused: its passwords cannot be opened here.
     """
     run = get(connection, run_id)
+    if is_closed(run.spec) or is_closed(run.plan):
+        raise Refused(
+            f"the passwords of run {run.id} are sealed with another key than {where()}: bring the key of the machine "
+            f"that began it (~/.config/streamconsole/key) here, or give it in $STREAMCONSOLE_KEY"
+        )
     if run.owner is not None and run.owner != node.id:
         holder = nodes.get(connection, run.owner)
         if holder is not None and nodes.is_alive(holder, locks):
@@ -154,7 +161,7 @@ def move(
 
 def save_plan(connection: Connection, run: Run, plan: dict[str, Any]) -> None:
     """Keep what the engine found out."""
-    _update(connection, run, {"plan": orjson.dumps(plan).decode()})
+    _update(connection, run, {"plan": _kept(plan)})
 
 
 def tune(connection: Connection, run: Run, said: dict[str, Any]) -> None:
@@ -210,6 +217,10 @@ def _free_id(connection: Connection, name: str) -> str:
             return run_id
 
 
+def _kept(value: dict[str, Any]) -> str:
+    return orjson.dumps(seal(value)).decode()
+
+
 def _from_row(row: Row[Any]) -> Run:
     return Run(
         id=row.id,
@@ -217,8 +228,8 @@ def _from_row(row: Row[Any]) -> Run:
         name=row.name,
         state=RunState(row.state),
         reason=row.reason,
-        spec=orjson.loads(row.spec),
-        plan=orjson.loads(row.plan),
+        spec=unseal(orjson.loads(row.spec)),
+        plan=unseal(orjson.loads(row.plan)),
         owner=row.owner,
         epoch=row.epoch,
         created_at=row.created_at,
