@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -16,10 +18,19 @@ from hypothesis import strategies as st
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.migration.batch import DecodeTask, NotAlike, _decode_one_by_one, decode
 from streamconsole.engines.migration.columns import ColumnType
-from streamconsole.engines.migration.sources.csv import CsvSource
-from streamconsole.engines.migration.sources.csv_dialect import delimiter_of, is_header, kind_of, names_of
+from streamconsole.engines.migration.sources import csv as csv_source
+from streamconsole.engines.migration.sources.csv import CsvReader, CsvSource
+from streamconsole.engines.migration.sources.csv_dialect import (
+    CsvShape,
+    delimiter_of,
+    is_header,
+    kind_of,
+    names_of,
+    value,
+)
 from streamconsole.engines.migration.sources.csv_records import by_pattern, ends_of
 from streamconsole.engines.migration.sources.files import PlainFile
+from streamconsole.engines.migration.sources.json_columns import whole_numbers
 from streamconsole.engines.migration.targets.csv_rows import CsvRows, Dialect, record
 from streamconsole.engines.migration.targets.json_rows import JsonRows
 from streamconsole.engines.units import Window
@@ -303,3 +314,55 @@ def _told(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     return None if value is None else repr(value) if isinstance(value, float) else str(value)
+
+
+@given(
+    st.sampled_from([ColumnType.INTEGER, ColumnType.FLOAT]),
+    st.lists(
+        st.one_of(
+            st.integers().map(str),
+            st.floats().map(repr),
+            st.sampled_from(
+                ["-0", "00", "007", "+1", " 1", "1 ", "1_0", "1,2", "", "1e5", "1E5", "١", "0x1", "-", "1.0", "0.10"]
+            ),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+)
+def test_numbers_taken_at_once_are_those_taken_one_by_one(kind: ColumnType, texts: list[str]) -> None:
+    found = whole_numbers(kind, texts)
+    if found is not None:
+        taken = [value(kind, text) for text in texts]
+        assert (found, list(map(type, found))) == (taken, list(map(type, taken)))
+        assert list(map(repr, found)) == texts
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["", '""', "a", '"a"', '"a""b"', '"x\ny"', "7"]), min_size=2, max_size=2), min_size=1
+    )
+)
+def test_a_text_in_quotes_that_reads_like_no_value_is_one_wherever_it_stands(rows: list[list[str]]) -> None:
+    content = b"a,b\n" + "".join(",".join(row) + "\n" for row in rows).encode()
+    expected = [[None if text == "" else parsed_text(text) for text in row] for row in rows]
+    shape = CsvShape(",", "utf-8", "", ("a", "b"), (ColumnType.TEXT, ColumnType.TEXT), 4)
+    reader = CsvReader(Held(content), shape)
+    # Some records at a time: what has come before the first text like no value is not read again.
+    with patch.object(csv_source, "ROWS_AT_ONCE", 2):
+        found = [row for batch in reader.alike(Window(1, 4, len(content), 0, len(rows))) for row in batch]
+    assert [list(row.values()) for row in found] == expected
+
+
+def parsed_text(text: str) -> str:
+    return text[1:-1].replace('""', '"') if text.startswith('"') else text
+
+
+@dataclass(frozen=True)
+class Held:
+    """A file in memory."""
+
+    content: bytes
+
+    def read(self, lo: int, hi: int) -> bytes:
+        return self.content[lo:hi]

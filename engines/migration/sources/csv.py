@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from math import isfinite
 from typing import Any
 
 from streamconsole.engines.errors import Refused
@@ -25,7 +24,7 @@ from streamconsole.engines.migration.sources.csv_dialect import (
     value,
 )
 from streamconsole.engines.migration.sources.csv_records import ends_of
-from streamconsole.engines.migration.sources.csv_texts import fields_of, records_of
+from streamconsole.engines.migration.sources.csv_texts import fields_of, plain_records_of, records_of
 from streamconsole.engines.migration.sources.files import (
     BOM,
     MAX_LINE,
@@ -37,7 +36,7 @@ from streamconsole.engines.migration.sources.files import (
     more_of,
     unreadable,
 )
-from streamconsole.engines.migration.sources.json_columns import whole_json
+from streamconsole.engines.migration.sources.json_columns import whole_json, whole_numbers
 from streamconsole.engines.migration.sources.source import SourceFacts
 from streamconsole.engines.units import Window
 
@@ -94,17 +93,17 @@ class CsvReader:
             raise NotAlike from None
         if MARK in text:
             raise NotAlike
-        records = records_of(text, self.shape)
         width = {len(self.shape.columns)}
         try:
-            while some := list(islice(records, ROWS_AT_ONCE)):
-                if set(map(len, some)) != width:
-                    raise NotAlike
-                columns = [
-                    _whole_column(kind, column, self.shape.null)
-                    for kind, column in zip(self.shape.kinds, zip(*some, strict=True), strict=True)
-                ]
-                yield self.shape.columns, columns
+            for texts, marked in _columns_of_texts(text, self.shape, width):
+                convert = _marked_column if marked else _whole_column
+                yield (
+                    self.shape.columns,
+                    [
+                        convert(kind, column, self.shape.null)
+                        for kind, column in zip(self.shape.kinds, texts, strict=True)
+                    ],
+                )
         except csv.Error:
             raise NotAlike from None
 
@@ -136,6 +135,29 @@ class CsvReader:
         return value(kind, text)
 
 
+def _columns_of_texts(text: str, shape: CsvShape, width: set[int]) -> Iterator[tuple[list[tuple[str, ...]], bool]]:
+    """The columns of some records at a time, and whether texts in quotes that read like no value are marked in them."""
+    records, done, marked = plain_records_of(text, shape), 0, False
+    while some := list(islice(records, ROWS_AT_ONCE)):
+        if set(map(len, some)) != width:
+            raise NotAlike
+        columns = list(zip(*some, strict=True))
+        # Only where something reads like no value does it matter whether it stood in quotes: looking costs much.
+        if not marked and any(shape.null in column for column in columns):
+            marked = True
+            records = islice(records_of(text, shape), done, None)
+            continue
+        done += len(some)
+        yield columns, marked
+
+
+def _marked_column(kind: ColumnType, texts: Sequence[str], null: str) -> Sequence[Any]:
+    """A column's values where some of its texts may be marked."""
+    if MARK not in "".join(texts):
+        return _whole_column(kind, texts, null)
+    return [None if text == null else text[1:] if text.startswith(MARK) else value(kind, text) for text in texts]
+
+
 def _whole_column(kind: ColumnType, texts: Sequence[str], null: str) -> Sequence[Any]:
     """A column's values, at once where all its texts are of the usual form."""
     nulls = null in texts
@@ -148,22 +170,16 @@ def _whole_column(kind: ColumnType, texts: Sequence[str], null: str) -> Sequence
 
 
 def _converted(kind: ColumnType, texts: Sequence[str]) -> Sequence[Any]:
-    try:
-        if kind is ColumnType.INTEGER:
-            whole = list(map(int, texts))
-            if list(map(str, whole)) == list(texts):
-                return whole
-        elif kind is ColumnType.FLOAT:
-            numbers = list(map(float, texts))
-            if list(map(repr, numbers)) == list(texts) and all(map(isfinite, numbers)):
-                return numbers
-        elif kind is ColumnType.TEXT:
-            return texts if MARK not in "".join(texts) else [text.removeprefix(MARK) for text in texts]
-        elif kind is ColumnType.JSON and (found := whole_json(texts)) is not None:
-            return found
-    except ValueError:
-        pass
-    return [text[1:] if text.startswith(MARK) else value(kind, text) for text in texts]
+    match kind:
+        case ColumnType.TEXT:
+            return texts
+        case ColumnType.INTEGER | ColumnType.FLOAT:
+            found = whole_numbers(kind, texts)
+        case ColumnType.JSON:
+            found = whole_json(texts)
+        case _:
+            found = None
+    return found if found is not None else [value(kind, text) for text in texts]
 
 
 class CsvSource:

@@ -46,9 +46,18 @@ def records_of(text: str, shape: CsvShape) -> Iterator[list[str]]:
     Raises:
         csv.Error: while they come, where one is not sound.
     """
+    return plain_records_of(_marked(text, shape), shape)
+
+
+def plain_records_of(text: str, shape: CsvShape) -> Iterator[list[str]]:
+    """The records of a text as they come.
+
+    Raises:
+        csv.Error: while they come, where one is not sound.
+    """
     # The module's own limit is 128 KiB a value.
     csv.field_size_limit(MAX_LINE)
-    return csv.reader(io.StringIO(_marked(text, shape), newline=""), delimiter=shape.delimiter, strict=True)
+    return csv.reader(io.StringIO(text, newline=""), delimiter=shape.delimiter, strict=True)
 
 
 def _marked(text: str, shape: CsvShape) -> str:
