@@ -225,7 +225,8 @@ class Supervisor:
     async def _obey_commands(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), LOOK_AGAIN)
+                async with asyncio.timeout(LOOK_AGAIN):
+                    await self._changed.wait()
             self._changed.clear()
             if not self._owned:
                 continue

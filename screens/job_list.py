@@ -93,7 +93,8 @@ class JobList:
             # Reading takes a fifth of the time at most, unless somebody waits for it.
             rest = max(REST_SECONDS, 5 * (monotonic() - begun))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), rest)
+                async with asyncio.timeout(rest):
+                    await self._urgent.wait()
 
     async def _read(self, turn: int) -> None:
         if self.queue is None:

@@ -115,7 +115,8 @@ class Pace:
                     self._begin(window)
                     return True
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._turned.wait(), seconds)
+                    async with asyncio.timeout(seconds):
+                        await self._turned.wait()
         return False
 
     def finish(self, window: Window, rows_read: int) -> None:

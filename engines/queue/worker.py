@@ -166,7 +166,8 @@ class Worker:
             if not self._running and not self._outcomes and await self._workspace.read(is_empty, self.queue):
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), 0.25)
+                async with asyncio.timeout(0.25):
+                    await self._idle.wait()
 
     async def wait(self) -> None:
         """Wait until the worker has been closed; raises what stopped it, if it was an error of this program."""

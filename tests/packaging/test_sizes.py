@@ -1,4 +1,4 @@
-"""Small files and small functions, held by counting."""
+"""Small files and small functions, held by counting; and what must not be called."""
 
 import ast
 from collections.abc import Iterator
@@ -40,3 +40,11 @@ def test_functions_are_short() -> None:
     lengths = list(function_lengths())
     assert median(lengths) <= 10
     assert quantiles(lengths, n=20)[-1] <= 45
+
+
+def test_no_cancellation_is_lost() -> None:
+    """On Python 3.11 `asyncio.wait_for` swallows a cancellation that comes as what it waits for ends."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = isinstance(node, ast.Attribute) and ast.unparse(node) == "asyncio.wait_for"
+            assert not called, f"{path}:{node.lineno}: use asyncio.timeout"

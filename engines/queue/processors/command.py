@@ -121,7 +121,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         _signal(process.pid, signal.SIGTERM)
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), KILL_AFTER)
+            async with asyncio.timeout(KILL_AFTER):
+                await process.wait()
     _signal(process.pid, signal.SIGKILL)
     await process.wait()
 
