@@ -417,3 +417,12 @@ def test_vacuum_changes_hidden_keys_and_is_noticed(tmp_path: Path) -> None:
         connection.execute("VACUUM")
     assert source(path).fingerprint() != hidden
     assert source(path, "k").fingerprint() == own
+
+
+def test_a_key_that_holds_null_is_refused_for_no_range_would_hold_its_rows(tmp_path: Path) -> None:
+    path = database(tmp_path / "s.db", "CREATE TABLE t (id INT, b TEXT)", rows=[(1, "a"), (None, "b"), (3, "c")])
+    database(path, "CREATE VIEW v AS SELECT * FROM t")
+    with pytest.raises(Refused, match=r"--key id: NULL in 1 of the rows of v in "):
+        source(path, "v", window_rows=3, key=("id",)).inspect()
+    # Only what windows are cut by matters: the table has a hidden key.
+    assert len(rows_of(source(path, "t", window_rows=1, key=("id",)))) == 3

@@ -124,6 +124,7 @@ class SqlSource:
             )
         with self.database.refusing(), self.database.connect() as connection:
             size = connection.execute(sa.select(sa.func.count()).select_from(self._clause)).scalar_one()
+            self._refuse_null_keys(connection)
             extras, lost = extras_of(connection, shape)
         if not shape.key:
             self._refuse_large_stream(size)
@@ -136,6 +137,18 @@ class SqlSource:
             extras=extras if self._constraints else extras.without_constraints(),
             notes=(*(() if shape.key else (f"{self._table}: {ONE_STREAM}",)), *(lost if self._constraints else ())),
         )
+
+    def _refuse_null_keys(self, connection: sa.Connection) -> None:
+        """No range of keys holds a NULL: such rows would be passed over without a word."""
+        if not self._key or self.shape.key != self._key or self.shape.primary_key == self._key:
+            return
+        key = [self._clause.c[name] for name in self._key]
+        nulls = sa.select(sa.func.count()).select_from(self._clause).where(sa.or_(*(each.is_(None) for each in key)))
+        if count := connection.execute(nulls).scalar_one():
+            raise Refused(
+                f"--key {','.join(self._key)}: NULL in {count:,} of the rows of {self._table} in {self.database}, and "
+                "no range of keys would hold those: name columns without NULL"
+            )
 
     def _refuse_large_stream(self, size: int) -> None:
         average = sum(map(_size, self._sample)) // max(1, len(self._sample))
