@@ -23,6 +23,7 @@ TYPED: list[dict[str, Any]] = [
         "data": {"b": 1, "a": [2]},
         "uuid": "6BA7B810-9DAD-11D1-80B4-00C04FD430C8",
         "clock": "2024-01-02 03:04:05",
+        "hour": "12:30:00.25",
     },
     {"id": 2, "price": {"$numberDecimal": "1"}, "at": {"$date": "1999-01-02T03:04:05Z"}, "data": {}},
 ]
@@ -30,7 +31,7 @@ TYPED: list[dict[str, Any]] = [
 TYPES = (
     "ALTER price TYPE numeric(12,4) USING price::numeric, ALTER at TYPE timestamptz USING at::timestamptz, "
     "ALTER data TYPE jsonb USING data::jsonb, ALTER uuid TYPE uuid USING uuid::uuid, "
-    "ALTER clock TYPE timestamp USING clock::timestamp"
+    "ALTER clock TYPE timestamp USING clock::timestamp, ALTER hour TYPE time USING hour::time"
 )
 
 
@@ -46,6 +47,7 @@ def change(url: str, statement: str) -> None:
         (HOSTILE, (), "CREATE TABLE t (id bigint)", None, "INSERT INTO t (id) VALUES (99)"),
         (TYPED, ("id",), None, f"ALTER TABLE t {TYPES}", "UPDATE t SET price = 12.51 WHERE id = 1"),
         (TYPED, ("at",), None, f"ALTER TABLE t {TYPES}", "UPDATE t SET data = '{\"b\": 1}' WHERE id = 1"),
+        (TYPED, ("id",), None, f"ALTER TABLE t {TYPES}", "UPDATE t SET hour = '12:30:00.26' WHERE id = 1"),
         (TYPED, ("price",), None, f"ALTER TABLE t {TYPES}", "UPDATE t SET at = at + interval '1 ms' WHERE id = 1"),
         (TYPED, ("id", "uuid"), None, None, "UPDATE t SET clock = '' WHERE id = 1"),
     ],

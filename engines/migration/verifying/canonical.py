@@ -9,7 +9,7 @@ import json
 import marshal
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import Context, Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
@@ -34,14 +34,15 @@ class Kind(StrEnum):
     """What values of a column are compared as, where that is not what a driver gives.
 
     `number`: the column keeps the value, not the digits (1.50 is 1.5). `moment`: a point in time, whatever its
-    zone. `clock`: date and time of day without a zone. `json`: the order of keys is nobody's. `word`: letters
-    without their case.
+    zone. `clock`: date and time of day without a zone. `time`: time of day, however many digits its
+    fraction has. `json`: the order of keys is nobody's. `word`: letters without their case.
     """
 
     PLAIN = "plain"
     NUMBER = "number"
     MOMENT = "moment"
     CLOCK = "clock"
+    TIME = "time"
     JSON = "json"
     WORD = "word"
 
@@ -125,6 +126,13 @@ def _clock(value: Any) -> Any:
     return plain_value(value) if found is None else found.replace(tzinfo=None).isoformat()
 
 
+def _time(value: Any) -> Any:
+    try:
+        return time.fromisoformat(value).isoformat() if type(value) is str else plain_value(value)
+    except ValueError:
+        return value
+
+
 def _datetime(value: Any) -> datetime | None:
     if type(value) is not str:
         return value if isinstance(value, datetime) else None
@@ -151,6 +159,7 @@ _CONVERSIONS: Mapping[Kind, Callable[[Any], Any]] = {
     Kind.NUMBER: _number,
     Kind.MOMENT: _moment,
     Kind.CLOCK: _clock,
+    Kind.TIME: _time,
     Kind.JSON: _json,
     Kind.WORD: _word,
 }

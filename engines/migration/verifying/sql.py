@@ -215,6 +215,8 @@ def _kind(declared: sa.types.TypeEngine[Any]) -> Kind:
         return Kind.NUMBER
     if isinstance(declared, sa.DateTime):
         return Kind.MOMENT if declared.timezone else Kind.CLOCK
+    if isinstance(declared, sa.Time):
+        return Kind.TIME
     if isinstance(declared, sa.JSON | sa.ARRAY):
         return Kind.JSON
     return Kind.WORD if isinstance(declared, sa.Uuid) else Kind.PLAIN
