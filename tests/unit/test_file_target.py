@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamconsole.engines import faults
 from streamconsole.engines.errors import Refused, SideLost, StaleEpoch
 from streamconsole.engines.migration.batch import Batch, Misfit
+from streamconsole.engines.migration.settings import Mode
 from streamconsole.engines.migration.sources.ndjson import NdjsonReader
 from streamconsole.engines.migration.targets.files import FileTarget
 from streamconsole.engines.migration.targets.json_rows import JsonRows, dump
@@ -74,6 +76,38 @@ async def test_half_a_part_is_no_part(tmp_path: Path) -> None:
     assert not half.exists()
     await target.finish(whole=True)
     assert (tmp_path / "out.ndjson").read_bytes() == b""
+
+
+async def test_what_was_joined_is_known_however_often_joining_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out.ndjson"
+    path.write_text("before\n")
+
+    async def joined(epoch: int, stop_at: str | None) -> None:
+        def reach(point: str, unit: object = None) -> None:
+            if point == stop_at:
+                raise OSError(5, "cut off")
+
+        monkeypatch.setattr(faults, "reach", reach)
+        target = FileTarget(path, mode=Mode.APPEND)
+        await target.open("run-1", epoch)
+        if epoch == 1:
+            await write(target, 1, "one")
+        await target.finish(whole=True)
+
+    for epoch, stop_at in enumerate(["target.after_join", *["target.before_join"] * 2, "target.after_join"], 1):
+        with pytest.raises(SideLost, match="cut off"):
+            await joined(epoch, stop_at)
+        half = tmp_path / "out.ndjson.parts-run-1" / ".joined.1.tmp"
+        half.touch()
+    await joined(5, None)
+    assert path.read_text() == "before\none\n"
+    assert not half.exists()
+    (tmp_path / "other").write_text("somebody else's\n")
+    (tmp_path / "other").rename(path)
+    with pytest.raises(SideLost, match="was replaced"):
+        await joined(6, None)
 
 
 @pytest.mark.parametrize("newer", [2, 3, 11])

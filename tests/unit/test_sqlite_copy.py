@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamconsole.engines.migration.locations import source_of, target_of
@@ -133,6 +133,9 @@ def _forgetful() -> Iterator[None]:
 
 @settings(max_examples=150, deadline=None)
 @given(rows=ROWS)
+@example(rows=[(0, 0.0, None, b"", 0, None, '{"b":"\\u00e9"}', None)])
+@example(rows=[(0, 0.0, None, b"", 0, None, '{"b":1.50}', None)])
+@example(rows=[(0, 0.0, None, b"", 0, None, "[1\n]", None), (1, 0.0, None, b"", 0, None, None, None)])
 def test_what_is_copied_is_what_would_be_written_row_by_row(rows: list[tuple[Any, ...]]) -> None:
     with TemporaryDirectory() as made, pytest.MonkeyPatch.context() as patch:
         bench = Bench(Path(made), rows)

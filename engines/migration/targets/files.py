@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import orjson
 
-from streamconsole.engines import faults
+from streamconsole.engines import faults, private_files
 from streamconsole.engines.errors import Refused, SideLost, StaleEpoch
 from streamconsole.engines.migration.columns import ColumnType
 from streamconsole.engines.migration.compression import Compression
@@ -239,8 +239,7 @@ class FileTarget:
         joined = self._joined
         if self.path.exists():
             joined.chmod(self.path.stat().st_mode & 0o7777)
-        # Known again after a crash: what bears the name then is ours, and may be made once more.
-        (self._parts / "joined").write_text(str(joined.stat().st_ino))
+        self._keep_ours(joined)
         faults.reach("target.before_join")
         joined.rename(self.path)
         sync_folder(self.path.parent)
@@ -250,15 +249,24 @@ class FileTarget:
         """What others have put in the place of the file that was there when the run began must not be lost."""
         if not self._before.exists():
             return
-        now = self.path.stat().st_ino if self.path.exists() else None
-        with suppress(FileNotFoundError):
-            if now == int((self._parts / "joined").read_text()):
-                return
-        if now != self._before.stat().st_ino:
+        same = self.path.exists() and self.path.samefile(self._before)
+        if not same and _told_apart(self.path) not in self._ours():
             raise SideLost(
                 "target",
                 f"{self.path} was replaced while rows were to be appended: put back {self._before}, then resume",
             )
+
+    def _keep_ours(self, joined: Path) -> None:
+        """Have it known again after a crash, whichever bears the name then: it is ours, and may be made once more."""
+        with private_files.replacing(self._parts / "joined") as file:
+            file.write(orjson.dumps([_told_apart(self.path), _told_apart(joined)]))
+        sync_folder(self._parts)
+
+    def _ours(self) -> list[str]:
+        try:
+            return [each for each in orjson.loads((self._parts / "joined").read_bytes()) if each is not None]
+        except FileNotFoundError:
+            return []
 
     def _taken_ahead(self) -> Joining | None:
         """What was joined already, if that is how the file is to begin."""
@@ -336,3 +344,13 @@ class FileTarget:
 
                 return zstandard.open(path, "rb")  # type: ignore[no-any-return]
         return path.open("rb")
+
+
+def _told_apart(path: Path) -> str | None:
+    """Tells a file from any other that may bear its name; None when there is none."""
+    try:
+        # The number of a file that is gone is given to the next one.
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"

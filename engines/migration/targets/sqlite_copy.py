@@ -16,6 +16,7 @@ from urllib.parse import quote as quoted
 
 from streamconsole.engines.migration.batch import Reader
 from streamconsole.engines.migration.columns import Column, ColumnType, Schema
+from streamconsole.engines.migration.sources.json_columns import whole_json
 from streamconsole.engines.migration.sources.sqlite_fetch import SqliteFetch, opened, refuse_another_file
 from streamconsole.engines.migration.sources.table_reader import TableReader
 from streamconsole.engines.migration.targets.sqlite_table import on_conflict, quote
@@ -146,12 +147,25 @@ def _count_suited(connection: sqlite3.Connection, fetch: SqliteFetch, window: Wi
     # A sum is of integers only where all its values are; the division keeps it from growing too large.
     sums = [f"typeof(sum({names[column.key]} / 4294967296))" for column in schema.columns if column.type in INTEGERS]
     # All texts come over in one piece for each column: what is not UTF-8 shows when they are made text here.
-    texts = [f"group_concat({names[column.key]})" for column in schema.columns if column.type in TEXTS]
-    asked = ", ".join([f"count(*), count(CASE WHEN NOT ({' AND '.join(fits)}) THEN 1 END)", *sums, *texts])
+    texts = [f"group_concat({names[column.key]})" for column in schema.columns if column.type is ColumnType.TEXT]
+    of_json = [names[column.key] for column in schema.columns if column.type is ColumnType.JSON]
+    lines = [f"count({name}), group_concat({name}, char(10))" for name in of_json]
+    asked = ", ".join([f"count(*), count(CASE WHEN NOT ({' AND '.join(fits)}) THEN 1 END)", *sums, *lines, *texts])
     count, odd, *found = connection.execute(f"SELECT {asked} FROM ({select})", values).fetchone()
     if odd or "real" in found[: len(sums)]:
         raise Unsuited
+    found = found[len(sums) :]
+    for _ in of_json:
+        _refuse_other_json(*found[:2])
+        found = found[2:]
     return int(count)
+
+
+def _refuse_other_json(count: int, lines: str | None) -> None:
+    """JSON that would be written otherwise than it stands there must be looked at. What we write has no line ends."""
+    found = lines.split("\n") if lines is not None else []
+    if len(found) != count or whole_json(found) is None:
+        raise Unsuited
 
 
 def _fits(kind: ColumnType, name: str) -> str:
@@ -176,5 +190,5 @@ def _fits(kind: ColumnType, name: str) -> str:
             written = f"strftime('%Y-%m-%dT%H:%M:%fZ', {name}, '+0 days')"
             return f"{text} AND {name} >= '0001' AND {written} IS {name}"
         case ColumnType.JSON:
-            return f"{text} AND substr({name}, 1, 1) IN ('{{', '[') AND json({name}) = {name}"
+            return text
     return f"{name} < ''"
