@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,12 +15,8 @@ from streamconsole.engines.control import Command, Leftover, Outcome, Snapshot
 from streamconsole.engines.errors import Held, Refused
 from streamconsole.engines.migration.locations import target_of
 from streamconsole.engines.migration.planning import LATER, Plan, plan
-from streamconsole.engines.migration.replaying import work as replaying
 from streamconsole.engines.migration.run import MigrationRun
 from streamconsole.engines.migration.settings import MigrationSettings
-from streamconsole.engines.migration.targets.sql import SqlTarget
-from streamconsole.engines.migration.targets.sqlite import SqliteTarget
-from streamconsole.engines.migration.verifying import work as verifying
 from streamconsole.engines.migration.work import Work, moving
 from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState
 from streamconsole.engines.workspace import Workspace, replays, runs, verifications
@@ -70,6 +67,8 @@ class MigrationEngine:
         Raises:
             Refused: the run cannot be verified.
         """
+        from streamconsole.engines.migration.verifying import work as verifying
+
         return await verifying.create(self._workspace, run_id, workers)
 
     async def replay(self, run_id: str, changed: Mapping[str, Any]) -> Run | None:
@@ -82,6 +81,8 @@ class MigrationEngine:
         Raises:
             Refused: they cannot be read again, or not be written.
         """
+        from streamconsole.engines.migration.replaying import work as replaying
+
         return await replaying.create(self._workspace, run_id, changed)
 
     async def verification_of(self, run_id: str) -> Run:
@@ -117,19 +118,19 @@ class MigrationEngine:
         owner = f"{run.id}/{run.epoch}"
         stderr = self._workspace.path.with_name(f"stderr-{run.id}")
         if "verifies" in run.plan:
+            from streamconsole.engines.migration.verifying import work as verifying
+
             return await verifying.work(self._workspace, run, owner, stderr)
         if replays.replayed_by(run) is not None:
+            from streamconsole.engines.migration.replaying import work as replaying
+
             return await replaying.work(self._workspace, run, owner, stderr)
         return moving(MigrationSettings.model_validate(run.spec), owner, stderr)
 
     def _refuse_workspace(self, plan: Plan) -> None:
-        target = target_of(plan.settings)
-        if (
-            isinstance(target, SqliteTarget | SqlTarget)
-            and target.path
-            and target.path.resolve() == self._workspace.path.resolve()
-        ):
-            raise Refused(f"target {target.path} is the workspace itself, which keeps the runs: name another file")
+        path: Path | None = getattr(target_of(plan.settings), "path", None)
+        if path is not None and path.resolve() == self._workspace.path.resolve():
+            raise Refused(f"target {path} is the workspace itself, which keeps the runs: name another file")
 
     async def start(self, run: Run, *, retry_failed: bool) -> RunState:
         """Work on a claimed run until it ends, is drained, or loses a side."""

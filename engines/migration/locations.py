@@ -6,30 +6,31 @@ import difflib
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from streamconsole.engines.errors import Refused
-from streamconsole.engines.migration.compression import split_name
+from streamconsole.engines.migration.compression import Compression, split_name
 from streamconsole.engines.migration.postgresql import SCHEMES, with_driver
 from streamconsole.engines.migration.settings import MigrationSettings
-from streamconsole.engines.migration.sources.csv import CsvSource
 from streamconsole.engines.migration.sources.databases import Database
-from streamconsole.engines.migration.sources.files import PlainFile, head_of
+from streamconsole.engines.migration.sources.files import PlainFile, SourceFile, head_of
 from streamconsole.engines.migration.sources.generate import KINDS, GenerateSource
 from streamconsole.engines.migration.sources.json_document import JsonSource, is_document
 from streamconsole.engines.migration.sources.ndjson import NdjsonSource
-from streamconsole.engines.migration.sources.packed import PackedFile
 from streamconsole.engines.migration.sources.source import Source
-from streamconsole.engines.migration.sources.sql import SqlSource
 from streamconsole.engines.migration.targets.csv_rows import Dialect
 from streamconsole.engines.migration.targets.file_forms import Array, Csv, Form, Lines
 from streamconsole.engines.migration.targets.files import FileTarget
-from streamconsole.engines.migration.targets.postgresql import PostgresqlTarget
-from streamconsole.engines.migration.targets.sql import SqlTarget
 from streamconsole.engines.migration.targets.sqlite import SqliteTarget
 from streamconsole.engines.migration.targets.target import Target
 from streamconsole.engines.migration.transforms.reader import transformed
 from streamconsole.engines.secrets import mask
+
+# What only some migrations need is loaded when it is named: a start is waited for.
+if TYPE_CHECKING:
+    from streamconsole.engines.migration.sources.sql import SqlSource
+    from streamconsole.engines.migration.targets.sql import SqlTarget
 
 SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+._-]*)://")
 
@@ -148,9 +149,11 @@ def _file(path: Path, settings: MigrationSettings) -> Source:
     ending, compression = split_name(path)
     if ending not in FORMS and path.exists() and not path.is_dir():
         raise Refused(f"source {path}: files that can be read end in {', '.join(FORMS)}, each also .gz or .zst")
-    file = PackedFile(path, compression) if compression else PlainFile(path)
+    file = _packed(path, compression) if compression else PlainFile(path)
     sizes = (settings.window_rows, settings.window_bytes)
     if ending in (".csv", ".tsv"):
+        from streamconsole.engines.migration.sources.csv import CsvSource
+
         return CsvSource(
             file,
             *sizes,
@@ -162,6 +165,12 @@ def _file(path: Path, settings: MigrationSettings) -> Source:
     if ending == ".json" and path.is_file() and is_document(head_of(file)):
         return JsonSource(file, *sizes)
     return NdjsonSource(file, *sizes)
+
+
+def _packed(path: Path, compression: Compression) -> SourceFile:
+    from streamconsole.engines.migration.sources.packed import PackedFile
+
+    return PackedFile(path, compression)
 
 
 def _scheme(url: str) -> str:
@@ -194,8 +203,11 @@ def _sql_target(url: str, settings: MigrationSettings) -> SqlTarget:
     # A SQLite file has one schema, and a dot in a table's name means nothing.
     place, dot, table = unquote(fragment).partition(".") if database.path is None else ("", "", "")
     name = table if dot else unquote(fragment)
-    kind = PostgresqlTarget if database.server is not None else SqlTarget
-    return kind(database, place if dot else None, name, settings.mode, create=settings.create)
+    if database.server is not None:
+        from streamconsole.engines.migration.targets.postgresql import PostgresqlTarget as TargetOfKind
+    else:
+        from streamconsole.engines.migration.targets.sql import SqlTarget as TargetOfKind  # type: ignore[assignment]
+    return TargetOfKind(database, place if dot else None, name, settings.mode, create=settings.create)
 
 
 def _sqlite_path(what: str, location: str) -> Path:
@@ -212,6 +224,8 @@ def _table(url: str, settings: MigrationSettings) -> SqlSource:
     location, _, table = url.partition("#")
     if not table:
         raise Refused(f"source {mask(url)} names no table: add it after a #, {mask(url)}#customers")
+    from streamconsole.engines.migration.sources.sql import SqlSource
+
     database = database_of(location)
     return SqlSource(
         database,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import grimp
@@ -88,3 +89,14 @@ def test_a_migration_waits_for_no_engine_that_it_does_not_use() -> None:
     script = "import sys\nimport streamconsole.cli.working\nprint(*sorted(sys.modules))"
     loaded = run(sys.executable, "-c", script).stdout.split()
     assert [name for name in loaded if "engines.queue." in name] == []
+
+
+def test_a_migration_loads_no_database_that_it_does_not_use(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom streamconsole.cli.main import run\n"
+        "assert run(['migrate', 'generate://users?count=1', 'sqlite:///t.db#t', '--no-ui']) == 0\n"
+        "unused = ('alembic', 'sqlalchemy.dialects.postgresql', 'psycopg', 'pymysql', 'bson', 'textual')\n"
+        "print(*sorted(set(unused) & set(sys.modules)), sep='|')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, [""]), done

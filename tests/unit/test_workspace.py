@@ -36,12 +36,46 @@ def test_the_program_writes_the_newest_revision() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
-async def test_the_revisions_make_the_tables_that_the_program_uses(workspace: Workspace) -> None:
-    def differences(connection: Connection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+def by_revisions(path: Path) -> None:
+    """A workspace as the revisions make it, one after the other."""
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    engine.dispose()
 
+
+def test_the_revisions_make_the_tables_that_the_program_uses(tmp_path: Path) -> None:
+    by_revisions(tmp_path / "w.db")
+    engine = create_engine(f"sqlite:///{tmp_path / 'w.db'}")
+    with engine.connect() as connection:
+        assert schema.revision(connection) == HEAD
+        assert list(compare_metadata(MigrationContext.configure(connection), metadata)) == []
+    engine.dispose()
+
+
+def shape_of(path: Path) -> dict[str, object]:
+    """Everything SQLite knows of the tables and indexes of a file, but the spelling."""
+    with closing(sqlite3.connect(path)) as connection:
+        shape: dict[str, object] = {}
+        for kind, name, text in connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall():
+            about = "table_xinfo" if kind == "table" else "index_xinfo"
+            columns = connection.execute(f"SELECT * FROM pragma_{about}(?)", (name,)).fetchall()
+            # Columns that were added later stand at the end.
+            named = sorted(columns, key=lambda row: str(row[1])) if kind == "table" else columns
+            rest = [row[1:] if kind == "table" else (row[0], row[2:]) for row in named]
+            condition = " ".join(str(text).partition(" WHERE ")[2].split()) if kind == "index" else ""
+            shape[name] = (kind, rest, "AUTOINCREMENT" in str(text).upper(), condition)
+        return shape
+
+
+async def test_a_new_file_is_made_as_the_revisions_would_leave_it(workspace: Workspace, tmp_path: Path) -> None:
+    by_revisions(tmp_path / "other.db")
+    assert shape_of(workspace.path) == shape_of(tmp_path / "other.db")
     assert await workspace.read(schema.revision) == HEAD
-    assert await workspace.read(differences) == []
 
 
 async def test_a_workspace_of_the_first_revision_keeps_its_windows(tmp_path: Path) -> None:
