@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from streamconsole.engines.migration.batch import Batch, DecodeTask, decode
-from streamconsole.engines.migration.columns import Schema
-from streamconsole.engines.migration.locations import source_of
+from streamconsole.engines.migration.columns import ColumnType
+from streamconsole.engines.migration.locations import source_of, target_of
 from streamconsole.engines.migration.offsets import Position, after
-from streamconsole.engines.migration.planning import Plan, plan
+from streamconsole.engines.migration.planning import Plan, needs_of, plan
 from streamconsole.engines.migration.settings import MigrationSettings
 from streamconsole.engines.migration.sources.source import Source
-from streamconsole.engines.migration.targets.json_rows import JsonRows
-from streamconsole.engines.migration.targets.sqlite_table import MOST_COLUMNS, from_json
-from streamconsole.engines.migration.targets.table_rows import TableRows
+from streamconsole.engines.migration.targets.sqlite_table import MOST_COLUMNS, from_json, to_json
+from streamconsole.engines.migration.transforms.settings import types_of_columns
 from streamconsole.engines.units import Window
 
 COUNTED = 200
@@ -31,6 +31,7 @@ class Preview:
         count: windows in all; None when that cannot be told.
         exact: whether `count` was counted, not estimated.
         first: what would become of the rows of the first window.
+        columns: of the target, each with `key`, `name` and `type`.
     """
 
     plan: Plan
@@ -38,6 +39,7 @@ class Preview:
     count: int | None
     exact: bool
     first: Batch
+    columns: list[dict[str, Any]]
 
 
 def preview(settings: MigrationSettings, name: str | None = None) -> Preview:
@@ -54,7 +56,7 @@ def preview(settings: MigrationSettings, name: str | None = None) -> Preview:
         count = _estimated(windows, planned.data["size"], settings)
     # A table may be there and hold nothing.
     first = _fitted(settings, source, planned, windows[0]) if windows else Batch(None, [], 0)
-    return Preview(planned, windows, count, exact, first)
+    return Preview(planned, windows, count, exact, first, _columns(settings, source, planned))
 
 
 def _cut(settings: MigrationSettings, source: Source, size: int | None) -> tuple[list[Window], bool]:
@@ -91,14 +93,31 @@ def _estimated(windows: list[Window], size: int | None, settings: MigrationSetti
 
 
 def _fitted(settings: MigrationSettings, source: Source, planned: Plan, window: Window) -> Batch:
-    """The first window, fitted as often as columns must be widened for it."""
-    schema: Schema | None = from_json(planned.data["schema"]) if "schema" in planned.data else None
+    """The first window, fitted as often as columns must be added or widened for it."""
+    target, schema = target_of(settings), planned.data.get("schema")
     while True:
-        normalizer = JsonRows() if schema is None else TableRows(schema, MOST_COLUMNS)
-        batch = decode(DecodeTask(source.reader, normalizer, window))
-        if not batch.needs or schema is None:
+        if schema is not None:
+            target.use(schema)
+        batch = decode(DecodeTask(source.reader, target.writer().normalizer, window))
+        if not batch.needs:
             return batch
-        schema = schema.widened(batch.needs, MOST_COLUMNS)
+        schema = _widened(schema or {}, batch.needs)
+
+
+def _widened(schema: dict[str, Any], needs: Mapping[str, ColumnType]) -> dict[str, Any]:
+    if "primary_key" in schema:
+        return to_json(from_json(schema).widened(needs, MOST_COLUMNS))
+    # A file's columns have a name and nothing else.
+    return schema | {"columns": [*schema["columns"], *(key for key in needs if key not in schema["columns"])]}
+
+
+def _columns(settings: MigrationSettings, source: Source, planned: Plan) -> list[dict[str, Any]]:
+    """Columns of the table that is filled; for a file those that its rows show."""
+    schema = planned.data.get("schema", {})
+    if "primary_key" in schema:
+        return list(schema["columns"])
+    found = needs_of(source.inspect()) | types_of_columns(settings.columns)
+    return [{"key": key, "name": key, "type": found.get(key, ColumnType.TEXT)} for key in schema.get("columns", found)]
 
 
 def facts(found: Preview) -> dict[str, Any]:
@@ -111,7 +130,8 @@ def facts(found: Preview) -> dict[str, Any]:
         "unit": data["unit"],
         "key": list(found.plan.key),
         "mode": settings.mode,
-        "columns": data.get("schema", {}).get("columns", []),
+        "columns": found.columns,
+        "notes": list(data.get("notes", ())),
         "table_present": bool(data.get("schema", {}).get("fixed", False)),
         "transforms": [_told(each.model_dump(mode="json")) for each in settings.transform],
         "windows": found.count,

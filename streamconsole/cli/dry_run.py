@@ -80,6 +80,8 @@ def _event() -> dict[str, Any]:
 def _lines(found: dict[str, Any]) -> Iterator[str]:
     size = "size not known" if found["size"] is None else f"{found['size']:,} {found['unit']}"
     yield f"{found['name']}: {found['source']} ({size})"
+    for note in found["notes"]:
+        yield f"  {note}"
     for number, transform in enumerate(found["transforms"], 1):
         about = {name: value for name, value in transform.items() if name != "kind"}
         yield f"  transform {number}: {transform['kind']} {_short(about)}"

@@ -203,6 +203,29 @@ def test_a_dry_run_writes_nothing_and_tells_all(source: str, call: Call) -> None
         assert words in result.out, words
 
 
+@pytest.mark.parametrize(
+    "target", ["t.ndjson", "t.json", "t.csv", "t.tsv.gz", "sqlite:///t.db#t", "sqlite+pysqlite:///t.db#t"]
+)
+def test_a_dry_run_tells_columns_whatever_the_target(target: str, folder: Path, call: Call) -> None:
+    # The last row has a column that none of those looked at has.
+    lines = [*(f'{{"id": {n}, "name": "n{n}"}}' for n in range(3_000)), '{"id": 3000, "late": [1]}']
+    Path("late.ndjson").write_text("\n".join(lines) + "\n")
+    before = sorted(Path().iterdir())
+    result = call("migrate", "late.ndjson", target, "--dry-run")
+    assert result.code == 0, result
+    assert "    id: integer" in result.out
+    assert "    name: text" in result.out
+    assert "3,001 read, 3,001 fitted, 0 refused" in result.out
+    assert sorted(Path().iterdir()) == before
+
+
+def test_a_dry_run_says_that_there_is_but_one_stream(folder: Path, call: Call) -> None:
+    connection = sqlite3.connect("s.db")
+    connection.executescript("CREATE TABLE s (n INT); INSERT INTO s VALUES (1); CREATE VIEW v AS SELECT * FROM s")
+    connection.close()
+    assert "it is one stream" in call("migrate", "sqlite:///s.db#v", "t.csv", "--dry-run").out
+
+
 def test_a_dry_run_shows_what_would_be_refused(source: str, call: Call) -> None:
     result = call("migrate", source, "out.ndjson", "--transform", "cast:age=integer", "--dry-run", "--json")
     planned, summary = map(json.loads, result.out.splitlines())
