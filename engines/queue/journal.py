@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, delete, func, select
 
-from streamconsole.engines.queue.prepared import Prepared
+from streamconsole.engines.queue.prepared import ForMany
 from streamconsole.engines.queue.states import Happened
 from streamconsole.engines.workspace.queue_tables import job_events
 
@@ -19,7 +19,16 @@ KEEP = 100_000
 CHUNK = 5_000
 """Rows removed in one transaction: others share the file."""
 
-_APPEND = Prepared("INSERT INTO job_events (at, queue, job, name, data) VALUES (:at, :queue, :job, :name, :data)")
+_INTO = "INSERT INTO job_events (at, queue, name, data, job) "
+_APPEND = ForMany(
+    f"{_INTO} SELECT :at, :queue, :name, :data, value FROM json_each(:jobs)",
+    f"{_INTO} SELECT CAST(:at AS bigint), :queue, :name, :data, job FROM unnest(CAST(:jobs AS bigint[])) AS job",
+)
+_APPEND_EACH = ForMany(
+    f"{_INTO} SELECT :at, :queue, :name, value->>1, value->>0 FROM json_each(:said)",
+    f"{_INTO} SELECT CAST(:at AS bigint), :queue, :name, data, job "
+    "FROM unnest(CAST(:jobs AS bigint[]), CAST(:data AS text[])) AS said(job, data)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +54,15 @@ def append(
     connection: Connection, at: int, queue: str, name: Happened, jobs: Iterable[int | None], data: str | None = None
 ) -> None:
     """Say of some jobs that the same happened to each."""
-    word = str(name)
-    _APPEND.many(connection, [(at, queue, job, word, data) for job in jobs])
+    _APPEND.run(connection, (at, queue, str(name), data), list(jobs))
 
 
 def append_each(
     connection: Connection, at: int, queue: str, name: Happened, said: Iterable[tuple[int, str | None]]
 ) -> None:
     """Say of some jobs what happened to each, with data (JSON text) of its own."""
-    word = str(name)
-    _APPEND.many(connection, [(at, queue, job, word, data) for job, data in said])
+    found = list(said)
+    _APPEND_EACH.run(connection, (at, queue, str(name)), [job for job, _ in found], [data for _, data in found])
 
 
 def newest(connection: Connection) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, text
 
 
@@ -38,3 +39,26 @@ class Prepared:
                 dialect = type(dialect)(paramstyle="format")
             self._by_dialect[name] = str(self._text.compile(dialect=dialect))
         return self._by_dialect[name]
+
+
+class ForMany:
+    """One statement for many rows, whose values are given a column at a time, after all others.
+
+    Args:
+        sqlite: takes them as one JSON array: of a single column its values, else a list for each row (`value->>0`, …).
+        postgresql: takes them as an array for each column.
+    """
+
+    __slots__ = ("_postgresql", "_sqlite")
+
+    def __init__(self, sqlite: str, postgresql: str) -> None:
+        self._sqlite, self._postgresql = Prepared(sqlite), Prepared(postgresql)
+
+    def run(self, connection: Connection, values: Sequence[Any], *columns: Sequence[Any]) -> int:
+        """Run it; gives how many rows of the table were changed."""
+        if not columns[0]:
+            return 0
+        if connection.dialect.name == "sqlite":
+            rows = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+            return int(self._sqlite.one(connection, *values, orjson.dumps(rows).decode()).rowcount)
+        return int(self._postgresql.one(connection, *values, *map(list, columns)).rowcount)

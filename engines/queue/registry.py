@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 from streamconsole.engines.errors import Refused
 from streamconsole.engines.queue import journal
 from streamconsole.engines.queue.options import DEFAULT_SETTINGS, QueueSettings
+from streamconsole.engines.queue.prepared import Prepared
 from streamconsole.engines.queue.states import Happened
 from streamconsole.engines.text import clean
 from streamconsole.engines.workspace.clock import now_ms
@@ -36,19 +37,14 @@ class QueueRow:
     window_used: int
 
 
+_FIND = Prepared(
+    "SELECT name, paused, settings, grouped, group_cursor, window_start, window_used FROM queues WHERE name = :name"
+)
+
+
 def find(connection: Connection, name: str) -> QueueRow | None:
     """The queue of that name."""
-    row = connection.execute(
-        select(
-            queues.c.name,
-            queues.c.paused,
-            queues.c.settings,
-            queues.c.grouped,
-            queues.c.group_cursor,
-            queues.c.window_start,
-            queues.c.window_used,
-        ).where(queues.c.name == name)
-    ).first()
+    row = _FIND.one(connection, name).first()
     if row is None:
         return None
     settings = DEFAULT_SETTINGS if row[2] == "{}" else QueueSettings.model_validate_json(row[2])
