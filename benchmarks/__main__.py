@@ -8,7 +8,18 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import console, migration, postgresql, queue, routes, startup, transfer, transforms, writer
+from benchmarks import (
+    console,
+    migration,
+    postgresql,
+    queue,
+    queue_postgresql,
+    routes,
+    startup,
+    transfer,
+    transforms,
+    writer,
+)
 from benchmarks.pairs import Result
 
 SUITES = {
@@ -19,6 +30,7 @@ SUITES = {
     "postgresql": postgresql,
     "transforms": transforms,
     "queue": queue,
+    "queue_postgresql": queue_postgresql,
     "transfer": transfer,
     "console": console,
 }
