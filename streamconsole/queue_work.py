@@ -22,6 +22,9 @@ from streamconsole.wording import counted
 SAY_AGAIN = 30.0
 """Seconds between two complaints of the same kind."""
 
+PATIENCE = 30.0
+"""Seconds for which a lost workspace is tried again: a server that is started anew is back by then."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueueWork:
@@ -87,7 +90,13 @@ class QueueSummary:
         left = sum(count for state, count in self.counts.items() if state not in (JobState.COMPLETED, JobState.FAILED))
         if left:
             parts.append(f"{left:,} left")
-        return f"{', '.join(parts)}, {self.seconds:,.1f} s"
+        line = f"{', '.join(parts)}, {self.seconds:,.1f} s"
+        if self.error is not None:
+            line += (
+                f"; stopped by a failure: {self.error}: jobs it had in hand are given to another worker; "
+                f"when the workspace is back, `streamconsole queue work {self.name} …` goes on"
+            )
+        return line
 
 
 class QueueWorkers:
@@ -99,10 +108,18 @@ class QueueWorkers:
         say: tells the operator something.
         within: seconds that active jobs get when the program is told to end.
         on_hangup: what a lost terminal does: `continue` or `drain`.
+        patience: seconds for which a lost workspace is tried again.
     """
 
     def __init__(
-        self, workspace: Workspace, bus: Bus, say: Callable[[str], None], *, within: float, on_hangup: str
+        self,
+        workspace: Workspace,
+        bus: Bus,
+        say: Callable[[str], None],
+        *,
+        within: float,
+        on_hangup: str,
+        patience: float = PATIENCE,
     ) -> None:
         self.signal: int | None = None
         self.left_behind = 0
@@ -111,6 +128,7 @@ class QueueWorkers:
         self._say = say
         self._within = within
         self._on_hangup = on_hangup
+        self._patience = patience
         self._stop = asyncio.Event()
         self._said: dict[str, float] = {}
 
@@ -139,13 +157,14 @@ class QueueWorkers:
             concurrency=each.concurrency,
             bus=self._bus,
             processes=each.processes,
+            patience=self._patience,
         )
         worker.on(WorkerEvent.ERROR, self._troubled)
         worker.on(WorkerEvent.ERRORED, self._errored)
         return worker
 
     async def _one(self, worker: Worker, until_empty: bool) -> QueueSummary:
-        began, error, returned = monotonic(), None, 0
+        began, returned = monotonic(), 0
         queue = Queue(self._workspace, worker.queue)
         async with AsyncExitStack() as stack:
             await worker.start()
@@ -163,7 +182,11 @@ class QueueWorkers:
             else:
                 ending.cancel()
         self.left_behind += worker.left_behind
-        counts = await queue.counts()
+        error = worker.lost
+        try:
+            counts = await queue.counts()
+        except StreamConsoleError as lost:
+            counts, error = {}, error or lost
         return QueueSummary(worker.queue, worker.done, worker.failed, returned, monotonic() - began, counts, error)
 
     def _received(self, number: int) -> None:

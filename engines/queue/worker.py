@@ -7,20 +7,21 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from time import time
+from time import monotonic, time
 from typing import Any
 
 import orjson
 
 from streamconsole.engines.bus import Bus
 from streamconsole.engines.errors import StreamConsoleError
-from streamconsole.engines.queue import attempts, journal, notes, registry
+from streamconsole.engines.queue import attempts, journal, registry
 from streamconsole.engines.queue.attempts import BackoffStrategy
 from streamconsole.engines.queue.claiming import Claimed
 from streamconsole.engines.queue.finishing import End, Outcome
 from streamconsole.engines.queue.hub import hub_of
 from streamconsole.engines.queue.job import Job
 from streamconsole.engines.queue.listeners import Listener, Listeners, WorkerEvent
+from streamconsole.engines.queue.noting import COALESCE, Noting
 from streamconsole.engines.queue.processors.resolve import processor_of
 from streamconsole.engines.queue.rows import JobRow
 from streamconsole.engines.queue.states import Happened
@@ -38,8 +39,8 @@ LOOK_AGAIN = 5.0
 TRY_AGAIN = 1.0
 """Seconds before a lost workspace is tried again."""
 
-COALESCE = 0.1
-"""Seconds between two writes of progress and log lines."""
+LAST_TRIES = 5.0
+"""Seconds for which a worker that is closed tries to write down what has ended."""
 
 BLOCKED = 2.0
 """Seconds for which a processor may hold up the event loop unsaid."""
@@ -60,6 +61,8 @@ class Worker:
         start_paused: take nothing before `resume`.
         processes: False to import `module:function` into this process.
         keep_events: rows of the queues' event log that stay.
+        patience: seconds for which a lost workspace is tried again before the worker ends, with `lost` set; None:
+            for ever. Jobs in hand are then given to another worker, as those of one that died.
 
     Raises:
         Refused: the processor cannot be found.
@@ -77,6 +80,7 @@ class Worker:
         start_paused: bool = False,
         processes: bool = True,
         keep_events: int = journal.KEEP,
+        patience: float | None = None,
     ) -> None:
         self.queue = registry.name_of(queue)
         self.concurrency = max(1, concurrency)
@@ -85,6 +89,7 @@ class Worker:
         self.done = 0
         self.failed = 0
         self.returned = 0
+        self.lost: StreamConsoleError | None = None
         self.name = f"{socket.gethostname()} pid {os.getpid()}"
         self._workspace = workspace
         self._processor = processor_of(
@@ -93,6 +98,8 @@ class Worker:
         self._function: attempts.Processor = getattr(self._processor, "function", self._processor)
         self._backoffs = backoffs or {}
         self._keep_events = keep_events
+        self._patience = patience
+        self._lost_at: float | None = None
         self._hub = hub_of(workspace)
         self._listeners = Listeners()
         self._teller = Teller(bus, self._listeners, self.queue)
@@ -100,7 +107,6 @@ class Worker:
         self._node = ""
         self._running: dict[int, tuple[Job, asyncio.Task[None]]] = {}
         self._outcomes: list[tuple[Job, Outcome]] = []
-        self._noisy: set[Job] = set()
         self._closing = False
         self._drained = True
         self._look = True
@@ -132,7 +138,8 @@ class Worker:
             Refused: the workspace cannot be written.
         """
         self._loop = asyncio.get_running_loop()
-        self._wake, self._say, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._wake, self._idle = asyncio.Event(), asyncio.Event()
+        self._noting = Noting(self._workspace, self.queue, self._running, self._hub.changed, self._teller)
         self._changed = asyncio.Event()
         self._node = (await self._stack.enter_async_context(self._hub.present())).node.id
         self._hub.listen(self._noticed)
@@ -163,8 +170,9 @@ class Worker:
             if failed:
                 await self.wait()
                 return
-            if not self._running and not self._outcomes and await self._workspace.read(is_empty, self.queue):
-                return
+            with suppress(StreamConsoleError):
+                if not self._running and not self._outcomes and await self._workspace.read(is_empty, self.queue):
+                    return
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.25):
                     await self._idle.wait()
@@ -200,13 +208,13 @@ class Worker:
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as helpers:
             others = [
-                helpers.create_task(self._write_notes()),
+                helpers.create_task(self._noting.write()),
                 helpers.create_task(self._watch_cancelled()),
                 helpers.create_task(
                     keep_up(self._workspace, self._node, self._recovered, self._teller.troubled, self._keep_events)
                 ),
             ]
-            while not (self._closing and not self._running and not self._outcomes):
+            while self.lost is None and not (self._closing and not self._running and not self._outcomes):
                 taken, self._outcomes = self._outcomes, []
                 want = self._want()
                 if taken or (want and self._look):
@@ -229,13 +237,24 @@ class Worker:
             # Nothing was written: what has ended waits for the workspace to be back.
             self._outcomes = [*ended, *self._outcomes]
             self._teller.troubled(str(error))
+            if self._gives_up():
+                self.lost = error
+                return
             await asyncio.sleep(TRY_AGAIN)
             self._look = True
             return
+        self._lost_at = None
         self._told(ended, stale)
         for row in claimed.jobs:
             self._begin(row)
         self._plan(claimed, want)
+
+    def _gives_up(self) -> bool:
+        """Whether the workspace has been lost for too long."""
+        if self._lost_at is None:
+            self._lost_at = monotonic()
+        limits = [limit for limit in (self._patience, LAST_TRIES if self._closing else None) if limit is not None]
+        return bool(limits) and monotonic() - self._lost_at >= min(limits)
 
     def _plan(self, claimed: Claimed, want: int) -> None:
         """When to look again, if nobody wakes us."""
@@ -353,23 +372,7 @@ class Worker:
 
     def noted(self, job: Job) -> None:
         """A job has something to be written down. From any thread."""
-        self._noisy.add(job)
-        self._loop.call_soon_threadsafe(self._say.set)
-
-    async def _write_notes(self) -> None:
-        while True:
-            await self._say.wait()
-            self._say.clear()
-            noisy, self._noisy = self._noisy, set()
-            noted = [said for job in noisy if job.row.seq in self._running and (said := job.take_noted()) is not None]
-            if noted:
-                try:
-                    await self._workspace.write(notes.write, self.queue, noted)
-                    self._teller.progressed(list(noisy))
-                    self._hub.changed(self.queue)
-                except StreamConsoleError as error:
-                    self._teller.troubled(f"progress of {len(noted)} jobs is not kept: {error}")
-            await asyncio.sleep(COALESCE)
+        self._noting.noted(job)
 
     async def _watch_cancelled(self) -> None:
         while True:
@@ -397,13 +400,7 @@ class Worker:
         job.stop_asked = True
         self._teller.overdue(job, why)
         data = orjson.dumps({"why": why}).decode()
-        self._note_event(Happened.OVERDUE, [job.row.seq], data)
-
-    def _note_event(self, name: Happened, numbers: list[int], data: str) -> None:
-        writing = asyncio.ensure_future(
-            self._workspace.write(journal.append, now_ms(), self.queue, name, numbers, data)
-        )
-        writing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._noting.happened(Happened.OVERDUE, [job.row.seq], data)
 
     def _blocked(self, task: asyncio.Task[object] | None, place: str, seconds: float) -> None:
         """Called by the watchdog, from its thread: the loop is not there to do it."""

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from streamconsole.engines.bus import Bus
-from streamconsole.engines.errors import Refused
+from streamconsole.engines.errors import Refused, SideLost
 from streamconsole.engines.queue import (
     Backoff,
     Happened,
@@ -29,6 +29,7 @@ from streamconsole.engines.queue import (
     worker,
 )
 from streamconsole.engines.queue.listeners import Listener
+from streamconsole.engines.queue.turns import turn
 from streamconsole.engines.workspace import Workspace
 
 
@@ -540,3 +541,65 @@ async def test_a_command_that_is_not_there_fails_the_job(queue: Queue) -> None:
     job = await queue.add("a", attempts=3)
     await work(queue, ["/no/such/program"])
     assert "cannot be run" in str((await only(queue, job)).failure)
+
+
+# The workspace is lost -----------------------------------------------------------------------------
+
+
+class Outage:
+    """A workspace that cannot be written, for as long as it is so."""
+
+    def __init__(self, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lasts = True
+        self.refused = 0
+        self._write = workspace.write
+        monkeypatch.setattr(workspace, "write", self.write)
+        monkeypatch.setattr(worker, "TRY_AGAIN", 0.01)
+
+    async def write(self, function: Any, *args: Any) -> Any:
+        if self.lasts and function is turn:
+            self.refused += 1
+            raise SideLost("workspace", "the workspace is gone")
+        return await self._write(function, *args)
+
+
+async def test_a_worker_ends_when_its_workspace_stays_lost(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    await queue.add("letter")
+    outage = Outage(queue.workspace, monkeypatch)
+    made = await work(queue, lambda job: None, patience=0.05)
+    assert str(made.lost) == "the workspace is gone"
+    assert outage.refused > 1
+    outage.lasts = False
+    assert (await work(queue, lambda job: None)).done == 1
+
+
+async def test_a_worker_goes_on_when_its_workspace_is_back_in_time(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await queue.add("letter")
+    outage = Outage(queue.workspace, monkeypatch)
+    async with Worker(queue.workspace, queue.name, lambda job: None, patience=60) as made:
+        await until(lambda: outage.refused > 3)
+        outage.lasts = False
+        await made.until_empty()
+    assert (made.done, made.lost) == (1, None)
+
+
+async def test_closing_ends_though_the_workspace_is_lost(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    await queue.add("letter")
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def process(job: Job) -> None:
+        begun.set()
+        await go.wait()
+
+    made = Worker(queue.workspace, queue.name, process)
+    await made.start()
+    await asyncio.wait_for(begun.wait(), 30)
+    outage = Outage(queue.workspace, monkeypatch)
+    monkeypatch.setattr(worker, "LAST_TRIES", 0.05)
+    go.set()
+    await until(lambda: outage.refused > 1)
+    async with asyncio.timeout(30):
+        await made.close()
+    assert isinstance(made.lost, SideLost)

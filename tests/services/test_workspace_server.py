@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from streamconsole import exit_codes
+from streamconsole.engines.bus import Bus
+from streamconsole.engines.queue import JobState, Queue
+from streamconsole.engines.workspace import Workspace
+from streamconsole.queue_work import QueueSummary, QueueWork, QueueWorkers
+from tests import postgresql
 from tests.program import Result, finish, start
 
 pytestmark = pytest.mark.services
@@ -93,3 +101,35 @@ def test_doctor_looks_at_it(tmp_path: Path, workspace: str) -> None:
     assert away.code != 0
     assert "s3cret" not in away.out + away.err
     assert "Traceback" not in away.err
+
+
+async def test_work_on_a_queue_ends_when_its_server_does_not_come_back() -> None:
+    if postgresql.program("initdb") is None:
+        pytest.skip("PostgreSQL is not installed: see `make services`")
+    with TemporaryDirectory(prefix="streamconsole-postgresql-", ignore_cleanup_errors=True) as made:
+        Path(made).chmod(0o755)
+        server = postgresql.Server(Path(made))
+        server.start()
+        try:
+            workspace = await Workspace.open(server.url)
+            try:
+                (done,) = await _work_while_the_server_dies(workspace, server)
+            finally:
+                await workspace.close()
+        finally:
+            server.kill()
+    assert done.exit_code() == exit_codes.FAILURE
+    assert "stopped by a failure" in done.sentence()
+    assert "queue work mail" in done.sentence()
+
+
+async def _work_while_the_server_dies(workspace: Workspace, server: postgresql.Server) -> list[QueueSummary]:
+    queue, said = Queue(workspace, "mail"), list[str]()
+    await queue.add_bulk([("letter", None)] * 500)
+    workers = QueueWorkers(workspace, Bus(), said.append, within=1, on_hangup="continue", patience=0.5)
+    async with asyncio.timeout(90):
+        working = asyncio.ensure_future(workers.work([QueueWork("mail", "exec:cat")], until_empty=True))
+        while not (await queue.counts())[JobState.COMPLETED]:
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(server.kill)
+        return await working
