@@ -13,6 +13,7 @@ from benchmarks import (
     migration,
     postgresql,
     queue,
+    queue_peers,
     queue_postgresql,
     routes,
     startup,
@@ -31,6 +32,7 @@ SUITES = {
     "transforms": transforms,
     "queue": queue,
     "queue_postgresql": queue_postgresql,
+    "queue_peers": queue_peers,
     "transfer": transfer,
     "console": console,
 }

@@ -35,7 +35,7 @@ def measure(*, short: bool) -> list[Result]:
     count, many = (10_000, 100_000) if short else (30_000, 1_000_000)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        rates = [(asyncio.run(_work(folder, count)), _bare_work(folder, count)) for _ in range(3 if short else 5)]
+        rates = [(asyncio.run(work(folder, count)), _bare_work(folder, count)) for _ in range(3 if short else 5)]
         adds = [(asyncio.run(_add_bulk(folder)), _bare_add(folder)) for _ in range(3 if short else 5)]
         singles = max(asyncio.run(_add(folder)) for _ in range(3))
         late = asyncio.run(_latency(folder, 50 if short else 200))
@@ -57,7 +57,7 @@ async def _fresh(folder: Path) -> Workspace:
     return await Workspace.open(f"{folder}/{uuid4().hex}/queue.db")
 
 
-async def _work(folder: Path, count: int) -> float:
+async def work(folder: Path, count: int) -> float:
     workspace = await _fresh(folder)
     try:
         return await _drained(workspace, count)

@@ -28,11 +28,12 @@ def measure(*, short: bool) -> list[Result]:
         return [Result("the queue on PostgreSQL", "not measured: it is not installed (`make services`)", 0)]
     count, runs = (5_000, 3) if short else (20_000, 5)
     with postgresql.running() as server:
-        ratios = pairs(runs, lambda: _ours(server, count), lambda: _bare(server, count))
+        ratios = pairs(runs, lambda: ours(server, count), lambda: _bare(server, count))
     return [ratio(f"{count:,} no-op jobs on PostgreSQL beside a bare loop of {BATCH} at a time", ratios, 0.7)]
 
 
-def _ours(server: str, count: int) -> float:
+def ours(server: str, count: int) -> float:
+    """Seconds that so many take, on a workspace of their own."""
     with postgresql.database(server) as url:
         return asyncio.run(_drained(url, count))
 
