@@ -95,4 +95,4 @@ def told(rate: str | None) -> str:
 
 
 def _plain(number: float) -> str:
-    return str(int(number)) if number.is_integer() else repr(number)
+    return str(int(number)) if float(number).is_integer() else repr(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from streamconsole.engines.control import Command, Verb
-from streamconsole.engines.rate import canonical, told
+from streamconsole.engines.rate import Rate, Unit, canonical, told
 from streamconsole.engines.workspace.runs import Run
 
 MOST_WORKERS = 256
@@ -47,8 +47,15 @@ def workers_of(run: Run) -> int:
 
 def rate_of(run: Run) -> str | None:
     """The limit to how fast a run goes; None for none."""
-    rate: str | None = run.tuning.get("rate", run.spec.get("rate"))
+    bandwidth = run.spec.get("bandwidth")
+    asked = str(Rate(bandwidth, Unit.BYTES)) if bandwidth else run.spec.get("rate")
+    rate: str | None = run.tuning.get("rate", asked)
     return rate
+
+
+def look_ahead_of(run: Run) -> int:
+    """Chunks that a transfer fetches before they are needed."""
+    return int(run.tuning.get("look_ahead") or run.spec.get("look_ahead") or 1)
 
 
 def told_turn(said: dict[str, Any]) -> str:

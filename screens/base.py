@@ -178,13 +178,16 @@ class ConsoleScreen(Screen[None]):
             if yes:
                 self.desk.send(command_for(view, Verb.CANCEL))
 
-        left = view.totals.pending + view.totals.running
-        question = (
-            f"Cancel run {view.run.id}?\n\n"
-            f"Active windows finish, {view.totals.completed:,} committed ones stay, "
-            f"{left:,} known ones and all that follow are not done. It cannot be resumed."
-        )
+        question = f"Cancel run {view.run.id}?\n\n{self.cancelled_means(view)} It cannot be resumed."
         self.app.push_screen(Confirm(question, f"Cancel {view.run.id}"), answered)
+
+    def cancelled_means(self, view: RunView) -> str:
+        """What becomes of a run's units when it is cancelled."""
+        left = view.totals.pending + view.totals.running
+        return (
+            f"Active windows finish, {view.totals.completed:,} committed ones stay, "
+            f"{left:,} known ones and all that follow are not done."
+        )
 
     def _chosen_for(self, verb: Verb) -> RunView | None:
         """The run a verb is for; None, and told why, when there is no use in it."""

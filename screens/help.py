@@ -21,6 +21,7 @@ KEYS = (
             ("1", "overview"),
             ("2", "migrations"),
             ("3", "queues and their jobs"),
+            ("4", "transfers, their files and chunks"),
             ("?", "this page"),
             ("q", "quit: active units finish first"),
         ),
@@ -58,6 +59,16 @@ KEYS = (
             ("D", "remove it (asks)"),
             ("X", "remove all in this state, or those found (asks)"),
             ("home", "follow what comes in at the top"),
+        ),
+    ),
+    (
+        "On the transfer screen",
+        (
+            ("a", "do all failed files again"),
+            ("t", "do the failed file under the cursor again"),
+            ("+ -", "more or fewer chunks at once; of a download, further ahead or less"),
+            ("m", "how fast it may go, in bytes (asks)"),
+            ("enter", "files, then chunks; on a chunk what is kept of it"),
         ),
     ),
     (
@@ -106,7 +117,7 @@ def _page() -> Text:
         for key, meaning in keys:
             text.append(f"  {key:<8}", style="bold")
             text.append(f"{meaning}\n")
-    kinds: tuple[Kind, ...] = ("run", "window", "job")
+    kinds: tuple[Kind, ...] = ("run", "window", "job", "chunk")
     for kind in kinds:
         text.append(f"\n{kind}s: ", style="bold")
         signs = [f"{look.sign(ascii=ascii_only())} {look.word}" for look in STATES[kind].values()]

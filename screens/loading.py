@@ -5,15 +5,15 @@ The windows of a run that nobody works on do not change: they are read once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time
 
 from sqlalchemy import Connection, select
 
-from streamconsole.engines.states import WindowState
-from streamconsole.engines.workspace import nodes, runs, windows
+from streamconsole.engines.states import EngineKind, WindowState
+from streamconsole.engines.workspace import chunks, nodes, runs, windows
 from streamconsole.engines.workspace.runs import Run
 from streamconsole.engines.workspace.tables import windows as table
 from streamconsole.engines.workspace.windows import Totals
@@ -82,11 +82,25 @@ def load(connection: Connection, locks: Path, known: Mapping[str, Known], wanted
     owners = {owner: _name(connection, owner, locks) for owner in {run.owner for run in found if run.owner}}
     owner_of = {run.id: owners.get(run.owner or "", "") for run in found}
     new = {run.id for run in found if not _unchanged(run, owner_of[run.id], known.get(run.id))}
-    sums = windows.totals(connection, sorted(new))
+    sums = windows.totals(connection, sorted(new)) | _transfers(connection, found, new)
     return [
         Loaded(run, owner_of[run.id], sums.get(run.id), _windows_if_new(connection, run, known, wanted, new))
         for run in found
     ]
+
+
+def _transfers(connection: Connection, found: Sequence[Run], new: Collection[str]) -> dict[str, Totals]:
+    """Sums of transfers: files for units, bytes of them for offsets, bytes over the line for rows."""
+    asked = [run.id for run in found if run.engine is EngineKind.TRANSFER and run.id in new]
+    return {
+        run_id: Totals(
+            completed=each.files_done,
+            failed=each.files_failed,
+            rows_written=each.bytes_sent,
+            offset_done=each.bytes_done + each.bytes_begun,
+        )
+        for run_id, each in (chunks.totals(connection, asked) if asked else {}).items()
+    }
 
 
 def _unchanged(run: Run, owner: str, before: Known | None) -> bool:

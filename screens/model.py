@@ -33,13 +33,12 @@ from streamconsole.engines.migration.events import (
 )
 from streamconsole.engines.states import EngineKind, RunState, WindowState
 from streamconsole.engines.supervisor import Supervisor
-from streamconsole.engines.transfer.events import TransferCompleted, TransferStarted
+from streamconsole.engines.transfer.events import ChunkMoved, TransferCompleted, TransferStarted
 from streamconsole.engines.turning import rate_of, workers_of
 from streamconsole.engines.workspace import Workspace
 from streamconsole.engines.workspace.windows import Totals
 from streamconsole.screens.loading import Known, Loaded, Windows, load
 from streamconsole.screens.queue_board import QueueBoard
-from streamconsole.screens.transfer_view import TransferView
 from streamconsole.screens.views import RunView, WindowView, WorkerView, exchanged
 
 RELOAD_SECONDS = 1.0
@@ -70,6 +69,7 @@ class Changes:
         windows: windows of the run that is looked at, with their new state.
         problems: an attempt of one of them failed.
         queues: the queues were looked at again.
+        chunks: chunks of the file that is looked at, with their new state.
     """
 
     runs: set[str] = field(default_factory=set)
@@ -77,9 +77,10 @@ class Changes:
     windows: dict[int, str] = field(default_factory=dict)
     problems: bool = False
     queues: bool = False
+    chunks: dict[int, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.runs or self.listed or self.windows or self.problems or self.queues)
+        return bool(self.runs or self.listed or self.windows or self.problems or self.queues or self.chunks)
 
 
 class Model:
@@ -88,7 +89,8 @@ class Model:
     def __init__(self, workspace: Workspace, supervisor: Supervisor, bus: Bus) -> None:
         self.workspace = workspace
         self.runs: dict[str, RunView] = {}
-        self.transfers: dict[str, TransferView] = {}
+        self.watched_file: tuple[str, int] | None = None
+        """The transfer and the file whose chunks are told of as they move."""
         self.queues = QueueBoard(workspace)
         self.watched: str | None = None
         self.trouble: str | None = None
@@ -187,7 +189,7 @@ class Model:
             return
         self._news.runs.add(event.run)
         if event.engine is EngineKind.TRANSFER:
-            self.transfers.setdefault(event.run, TransferView()).take(event)
+            self._apply_to_chunks(event)
         state = STATE_AFTER.get(type(event))
         if state is not None:
             view.moved(state, getattr(event, "reason", None), event.at)
@@ -196,6 +198,13 @@ class Model:
             self._stale.add(event.run)
             self._changed = True
         self._apply_to_windows(view, event)
+
+    def _apply_to_chunks(self, event: Event) -> None:
+        """Sums are read from the workspace, once a second at most; a chunk on its way is seen by its events alone."""
+        self._stale.add(event.run)
+        self._changed = True
+        if isinstance(event, ChunkMoved) and (event.run, event.file) == self.watched_file:
+            self._news.chunks[event.chunk] = event.state
 
     def _apply_to_windows(self, view: RunView, event: Event) -> None:
         match event:

@@ -15,15 +15,12 @@ from streamconsole.screens.base import ConsoleScreen
 from streamconsole.screens.model import Changes
 from streamconsole.screens.queue_panel import QueuePanel
 from streamconsole.screens.rows import RUN_COLUMNS, about, run_row
-from streamconsole.screens.transfer_view import transfer_lines
+from streamconsole.screens.transfer_panel import TransferPanel
 from streamconsole.screens.views import RunView
 from streamconsole.screens.widgets.key_line import Keys
 from streamconsole.screens.widgets.live_table import LiveTable
 
-NOT_YET = {
-    "transfers": ("Transfers", ""),
-    "processes": ("Processes", "no process engine in this version"),
-}
+NOT_YET = {"processes": ("Processes", "no process engine in this version")}
 
 NO_RUNS = "No runs yet: `streamconsole migrate SOURCE TARGET` makes one"
 
@@ -43,7 +40,7 @@ class OverviewScreen(ConsoleScreen):
     OverviewScreen .panel { border-top: solid $border-blurred; padding: 0 1; color: $text-muted; height: 1fr;
         border-title-color: $text-muted;
     }
-    OverviewScreen #queue { text-wrap: nowrap; text-overflow: ellipsis; }
+    OverviewScreen #queue, OverviewScreen #transfers { text-wrap: nowrap; text-overflow: ellipsis; }
     OverviewScreen .panel:focus { border-top: solid $accent; border-title-color: $foreground; color: $foreground; }
     OverviewScreen.-wide .panel:focus { border: round $accent; }
     OverviewScreen.-wide .panel { border: round $border-blurred; }
@@ -52,7 +49,6 @@ class OverviewScreen(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self._about = Text()
-        self._transfers = Text()
 
     def body(self) -> ComposeResult:
         with Grid():
@@ -62,6 +58,7 @@ class OverviewScreen(ConsoleScreen):
                 yield table
                 yield Static(id="about", markup=False)
             yield QueuePanel()
+            yield TransferPanel()
             for name, (title, text) in NOT_YET.items():
                 panel = Static(text, classes="panel", id=name, markup=False)
                 panel.border_title = title
@@ -102,18 +99,10 @@ class OverviewScreen(ConsoleScreen):
 
     def _show(self, run_ids: set[str]) -> None:
         run_ids = {run_id for run_id in run_ids if self.model.runs[run_id].run.engine is EngineKind.MIGRATION}
-        self._show_transfers()
+        self.query_one(TransferPanel).show(self.model.of_engine(EngineKind.TRANSFER))
         self.query_one(QueuePanel).show(self.model.queues.queues.values())
         self.table.update_rows({run_id: run_row(self.model.runs[run_id]) for run_id in run_ids})
         self._show_about()
-
-    def _show_transfers(self) -> None:
-        panel = self.query_one("#transfers", Static)
-        views = self.model.of_engine(EngineKind.TRANSFER)
-        text = transfer_lines(views, self.model.transfers, max(1, panel.content_size.height))
-        if text != self._transfers:
-            self._transfers = text
-            panel.update(text, layout=False)
 
     def on_live_table_row_highlighted(self) -> None:
         self._show_about()

@@ -79,7 +79,7 @@ def about(view: RunView, width: int, verification: RunView | None = None) -> Tex
     """A run in two lines of so many cells: what it is, how far, and what its verification says."""
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(clean(view.run.id), style="bold")
-    text.append(f"  {_standing(view)}  {_where(view)}\n")
+    text.append(f"  {standing(view)}  {_where(view)}\n")
     facts = _facts(view) + (_verdict(verification) if verification is not None else [])
     room = width - 2 - len("  ".join(word for word, _ in facts))
     if view.share is not None and room >= 8:
@@ -90,7 +90,8 @@ def about(view: RunView, width: int, verification: RunView | None = None) -> Tex
     return text
 
 
-def _standing(view: RunView) -> str:
+def standing(view: RunView) -> str:
+    """How it stands with a run: its state, who has it, why."""
     if view.waiting:
         return clean(view.waits)
     if view.interrupted:

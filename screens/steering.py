@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from streamconsole.engines.control import Command, Verb
 from streamconsole.engines.rate import canonical
-from streamconsole.engines.states import RunState
+from streamconsole.engines.states import EngineKind, RunState
 from streamconsole.screens.model import Model
 from streamconsole.screens.views import RunView
 from streamconsole.screens.widgets.key_line import Keys
@@ -88,12 +88,14 @@ def no_use(view: RunView, verb: Verb) -> str | None:
     """Why a verb would do nothing; None when it may do something. Spares a question, never an answer."""
     if verb is Verb.CANCEL and view.finished:
         return f"{view.run.id} is {view.run.state}: there is nothing to cancel"
-    if verb is Verb.RETRY and not view.totals.failed and not view.running:
-        return f"{view.run.id}: no window has failed"
+    # What a transfer comes to is read once a second: a file may have failed since.
+    counted = view.run.engine is EngineKind.MIGRATION
+    if verb is Verb.RETRY and counted and not view.totals.failed and not view.running:
+        return f"{view.run.id}: nothing has failed"
     if verb is Verb.RESUME and view.waiting:
         return f"{view.run.id} {view.waits}: it begins by itself then"
     if verb is Verb.RESUME and view.finished:
-        again = ": a does its failed windows again" if view.totals.failed else ""
+        again = ": a does again what has failed" if view.totals.failed else ""
         return f"{view.run.id} is {view.run.state}{again or ': there is nothing to resume'}"
     if verb in (Verb.WORKERS, Verb.RATE) and view.finished:
         return f"{view.run.id} is {view.run.state}: there is nothing left to turn"

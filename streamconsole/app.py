@@ -35,6 +35,7 @@ from streamconsole.screens.overview import OverviewScreen
 from streamconsole.screens.queue import QueueScreen
 from streamconsole.screens.quit import QuitScreen
 from streamconsole.screens.too_small import LEAST_HEIGHT, LEAST_WIDTH, TooSmall
+from streamconsole.screens.transfers import TransferScreen
 from streamconsole.screens.welcome import WelcomeScreen
 from streamconsole.screens.widgets.status_line import StatusLine
 from streamconsole.sending import send_and_tell, words_for
@@ -67,6 +68,7 @@ class ConsoleApp(App[None]):
         "overview": OverviewScreen,
         "migrations": MigrationScreen,
         "queues": QueueScreen,
+        "transfers": TransferScreen,
         "welcome": WelcomeScreen,
     }
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (80, "-normal"), (110, "-wide")]  # noqa: RUF012
@@ -76,6 +78,7 @@ class ConsoleApp(App[None]):
         Binding("1", "go('overview')", "Overview", id="go.overview"),
         Binding("2", "go('migrations')", "Migrations", id="go.migrations"),
         Binding("3", "go('queues')", "Queues", id="go.queues"),
+        Binding("4", "go('transfers')", "Transfers", id="go.transfers"),
         Binding("question_mark", "help", "Help", id="help"),
         Binding("q", "leave", "Quit", id="quit"),
         # Also from within a dialog: whoever types these wants to get out.
@@ -251,14 +254,13 @@ class ConsoleApp(App[None]):
                 line.tell(mask(text), bad=bad)
 
     async def action_open_run(self, run_id: str) -> None:
-        """Show a run in full; a transfer, which has no screen of its own, in the overview."""
+        """Show a run in full."""
         view = self.model.runs.get(run_id)
-        if view is not None and view.run.engine is not EngineKind.MIGRATION:
-            await self.switch_mode("overview")
-            return
-        self.model.watched = run_id
-        await self.switch_mode("migrations")
-        if isinstance(self.screen, MigrationScreen) and self.screen.composed:
+        transfer = view is not None and view.run.engine is EngineKind.TRANSFER
+        if not transfer:
+            self.model.watched = run_id
+        await self.switch_mode("transfers" if transfer else "migrations")
+        if isinstance(self.screen, MigrationScreen | TransferScreen) and self.screen.composed:
             await self.screen.choose(run_id)
 
     async def action_go(self, mode: str) -> None:

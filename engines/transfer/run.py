@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
 from streamconsole.engines.bus import Bus, Event
 from streamconsole.engines.control import Command, Leftover, Outcome, Snapshot, Verb
 from streamconsole.engines.errors import Refused, SideLost, StaleEpoch, StreamConsoleError
-from streamconsole.engines.rate import Unit, parse
+from streamconsole.engines.rate import Rate, Unit, parse
 from streamconsole.engines.run_events import RunCancelled, RunFailed, RunPaused, RunResumed
 from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import FINISHED_RUNS, EngineKind, RunState
@@ -20,6 +20,7 @@ from streamconsole.engines.transfer.planning import check
 from streamconsole.engines.transfer.settings import TransferSettings
 from streamconsole.engines.transfer.stores.locations import store_of
 from streamconsole.engines.transfer.tuning import Ended, Tuning
+from streamconsole.engines.turning import look_ahead_of, rate_of, workers_of
 from streamconsole.engines.workspace import Workspace, chunks, runs
 from streamconsole.engines.workspace.runs import Run
 
@@ -73,8 +74,8 @@ class TransferRun:
         self._settings = TransferSettings.model_validate(run.spec)
         self._store = store_of(self._settings.store, self._settings.timeout)
         # A download is bounded by how far it looks ahead.
-        places = self._settings.workers if self._settings.upload is not None else MOST_AHEAD
-        self._tuning = Tuning(places, self._settings.look_ahead, self._settings.bandwidth)
+        places = workers_of(run) if self._settings.upload is not None else MOST_AHEAD
+        self._tuning = Tuning(places, look_ahead_of(run), _bandwidth(rate_of(run)))
         self._pool = pool()
         self._context = Context(workspace, bus, run, self._settings, self._store, self._tuning, self._pool)
         self._direction = direction_of(self._context)
@@ -175,7 +176,7 @@ class TransferRun:
             layout=self._direction.layout,
             files=self._direction.files,
             size=self._direction.size,
-            workers=settings.workers,
+            workers=self._tuning.workers,
             look_ahead=self._tuning.look_ahead,
             bandwidth=self._tuning.bandwidth,
         )
@@ -237,7 +238,7 @@ class TransferRun:
     async def _turn(self, command: Command) -> Outcome:
         """Change live settings; the bandwidth also as it is said of runs of every engine."""
         if command.verb is Verb.WORKERS:
-            return await self._tune(command.args)
+            return await self._tune(self._counted(command.args))
         try:
             rate = parse(command.args.get("rate", ""))
         except ValueError as error:
@@ -245,6 +246,14 @@ class TransferRun:
         if rate is not None and rate.unit is not Unit.BYTES:
             return Outcome(False, "a transfer has no rows: limit it in bytes, like 20MB/s")
         return await self._tune({"bandwidth": int(rate.amount) if rate else 0})
+
+    def _counted(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Arguments with so many more (`by`) as so many (`count`)."""
+        if type(by := args.get("by")) is not int:
+            return args
+        upload = self._settings.upload is not None
+        now, most = (self._tuning.workers, MOST_WORKERS) if upload else (self._tuning.look_ahead, MOST_AHEAD)
+        return {name: value for name, value in args.items() if name != "by"} | {"count": max(1, min(most, now + by))}
 
     async def _tune(self, args: Any) -> Outcome:
         """Change live settings: `count` (workers), `look_ahead`, `bandwidth` (bytes a second, 0 for no limit)."""
@@ -263,12 +272,20 @@ class TransferRun:
         tuning.look_ahead = args.get("look_ahead", tuning.look_ahead)
         tuning.bandwidth = args.get("bandwidth", tuning.bandwidth or 0) or None
         await tuning.changed()
+        await self._workspace.write(runs.tune, self._run, self._turned())
         shown = TransferTuned(
             **self._about(), workers=tuning.workers, look_ahead=tuning.look_ahead, bandwidth=tuning.bandwidth
         )
         self._bus.publish(shown)
         limit = f"{tuning.bandwidth:,} bytes/s" if tuning.bandwidth else "no limit"
         return Outcome(True, f"{tuning.workers} at once, {tuning.look_ahead} ahead, {limit}")
+
+    def _turned(self) -> dict[str, Any]:
+        """What operators have turned, as it is kept with the run."""
+        tuning = self._tuning
+        rate = str(Rate(tuning.bandwidth, Unit.BYTES)) if tuning.bandwidth else None
+        workers = {"workers": tuning.workers} if self._settings.upload is not None else {}
+        return {**workers, "look_ahead": tuning.look_ahead, "rate": rate}
 
     async def drain(self, within: float) -> Leftover:
         """Begin no more chunks, finish the active ones within so many seconds."""
@@ -297,3 +314,9 @@ class TransferRun:
 
     def _about(self) -> dict[str, Any]:
         return {"engine": EngineKind.TRANSFER, "run": self._run.id}
+
+
+def _bandwidth(rate: str | None) -> int | None:
+    """Bytes a second of a limit that is kept with a run."""
+    found = parse(rate) if rate is not None else None
+    return int(found.amount) if found is not None else None

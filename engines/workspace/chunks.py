@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, delete, func, select, text, update
+from sqlalchemy import Connection, Row, and_, case, delete, func, select, text, update
 
 from streamconsole.engines.states import SETTLED_CHUNKS, ChunkState, FileState
 from streamconsole.engines.workspace.runs import Run, check_epoch
@@ -65,7 +65,12 @@ class ChunkRecord:
 
 @dataclass(frozen=True, slots=True)
 class TransferTotals:
-    """Sums over a transfer; `bytes_done` of files that are done, `bytes_sent` over the line."""
+    """Sums over a transfer.
+
+    Args:
+        bytes_done: of files that are done; `bytes_begun` of those at work.
+        bytes_sent: that went over the line.
+    """
 
     files: int = 0
     files_done: int = 0
@@ -74,6 +79,7 @@ class TransferTotals:
     present: int = 0
     failed: int = 0
     bytes_done: int = 0
+    bytes_begun: int = 0
     bytes_sent: int = 0
 
 
@@ -88,6 +94,21 @@ _UPSERT_CHUNK = text(
     "ON CONFLICT (run, file, number) DO UPDATE SET lo = excluded.lo, size = excluded.size, "
     "stored = excluded.stored, digest = excluded.digest, state = excluded.state, attempt = excluded.attempt, "
     "error = excluded.error"
+)
+
+
+_at_work = (
+    select(files.c.run, files.c.size, files.c.hashed, files.c.packed, func.sum(chunks.c.size).label("settled"))
+    .select_from(
+        files.outerjoin(
+            chunks,
+            and_(
+                chunks.c.run == files.c.run, chunks.c.file == files.c.number, chunks.c.state.in_(list(SETTLED_CHUNKS))
+            ),
+        )
+    )
+    .where(files.c.state == FileState.RUNNING)
+    .group_by(files.c.run, files.c.number, files.c.size, files.c.hashed, files.c.packed)
 )
 
 
@@ -182,6 +203,9 @@ def totals(connection: Connection, run_ids: Sequence[str]) -> dict[str, Transfer
             "files_failed": row.files_failed,
             "bytes_done": row.bytes_done,
         }
+    for row in connection.execute(_at_work.where(files.c.run.in_(run_ids))):
+        begun = begun_of(row.size, row.hashed, row.packed, row.settled)
+        sums[row.run]["bytes_begun"] = sums[row.run].get("bytes_begun", 0) + begun
     of_chunks = (
         select(chunks.c.run, chunks.c.state, func.count().label("chunks"), func.sum(chunks.c.stored).label("stored"))
         .where(chunks.c.run.in_(run_ids))
@@ -192,6 +216,11 @@ def totals(connection: Connection, run_ids: Sequence[str]) -> dict[str, Transfer
         if row.state == ChunkState.STORED:
             sums[row.run]["bytes_sent"] = row.stored
     return {run_id: TransferTotals(**values) for run_id, values in sums.items()}
+
+
+def begun_of(size: int, hashed: int, packed: int, settled: int | None) -> int:
+    """How much of a file at work is done: what its chunks come to, or of a stream what was read."""
+    return min(size, hashed if packed else settled or 0)
 
 
 def is_settled(chunk: ChunkRecord) -> bool:

@@ -7,7 +7,7 @@ from textual.widgets import Static
 
 from streamconsole.engines.text import clean
 
-SCREENS = (("1", "Overview"), ("2", "Migrations"), ("3", "Queues"))
+SCREENS = (("1", "Overview"), ("2", "Migrations"), ("3", "Queues"), ("4", "Transfers"))
 """Keys of the screens, for the title line."""
 
 

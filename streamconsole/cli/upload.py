@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +42,7 @@ def transfer(context: click.Context, resume: str | None, name: str | None = None
     from streamconsole.engines.transfer.planning import absolute
     from streamconsole.engines.transfer.settings import TransferSettings
 
-    # The console has no screen for a transfer yet; progress shows what happens.
-    asked = replace(given(context), no_ui=True)
+    asked = given(context)
     workspace = asked.workspace_beside(Path.cwd())
     if resume is not None:
         return work_on(asked, workspace, Todo(resume=resume))
