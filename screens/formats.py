@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.text import Text
+
 from streamconsole.screens.views import RunView
 from streamconsole.screens.widgets.states import ascii_only
 
@@ -33,6 +35,17 @@ def span(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d}"
     return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+
+
+def within(lines: list[str], most: int) -> Text:
+    """As many lines as there is room for; the last one says how many more there are."""
+    shown = lines if len(lines) <= most else lines[: max(1, most - 1)]
+    more = len(lines) - len(shown)
+    if more and most > 1:
+        shown = [*shown, f"and {more:,} more"]
+    elif more:
+        shown = [f"{shown[0]}  (+{more:,} more)"]
+    return Text("\n".join(shown), no_wrap=True, overflow="ellipsis")
 
 
 def share(view: RunView) -> str:

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from streamconsole.engines.queue import JobState
 from streamconsole.engines.text import clean
 from streamconsole.engines.workspace.clock import now_ms
-from streamconsole.screens.formats import count
+from streamconsole.screens.formats import count, within
 from streamconsole.screens.queue_loading import QueueView
 from streamconsole.screens.queue_rows import NO_QUEUES
 
@@ -39,15 +39,7 @@ def queue_lines(views: list[QueueView], most: int) -> Text:
     """Queues in so many lines; in the last one, how many more there are."""
     if not views:
         return Text(NO_QUEUES)
-    pressing = sorted(views, key=_calm)
-    shown = pressing if len(pressing) <= most else pressing[: max(1, most - 1)]
-    lines = [_line(view) for view in shown]
-    more = len(pressing) - len(shown)
-    if more and most > 1:
-        lines.append(f"and {more:,} more")
-    elif more:
-        lines[-1] += f"  (+{more:,} more)"
-    return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+    return within([_line(view) for view in sorted(views, key=_calm)], most)
 
 
 def _calm(view: QueueView) -> tuple[bool, bool, str]:

@@ -11,7 +11,7 @@ from streamconsole.engines.secrets import mask
 from streamconsole.engines.states import FileState, RunState
 from streamconsole.engines.text import clean
 from streamconsole.engines.turning import look_ahead_of
-from streamconsole.screens.formats import bar, count, size, span
+from streamconsole.screens.formats import bar, count, size, span, within
 from streamconsole.screens.rows import standing
 from streamconsole.screens.transfer_loading import FileLine
 from streamconsole.screens.views import RunView
@@ -96,14 +96,7 @@ def transfer_lines(views: list[RunView], most: int) -> Text:
     if not views:
         return Text(NO_TRANSFERS)
     pressing = sorted(views, key=lambda view: (not view.totals.failed, not view.running, view.finished))
-    shown = pressing if len(pressing) <= most else pressing[: max(1, most - 1)]
-    lines = [_line(view) for view in shown]
-    more = len(pressing) - len(shown)
-    if more and most > 1:
-        lines.append(f"and {more:,} more")
-    elif more:
-        lines[-1] += f"  (+{more:,} more)"
-    return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+    return within([_line(view) for view in pressing], most)
 
 
 def _line(view: RunView) -> str:
