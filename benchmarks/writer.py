@@ -6,7 +6,9 @@ import asyncio
 import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
 
@@ -17,6 +19,7 @@ from streamconsole.engines.workspace import Workspace
 from streamconsole.engines.workspace.writer import Bulk
 
 CALLERS = 200
+PROCESSES = 4
 
 
 def measure(*, short: bool) -> list[Result]:
@@ -25,10 +28,12 @@ def measure(*, short: bool) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
         single, bulk = asyncio.run(_writers(Path(folder), count))
         alone = _one_commit_each(Path(folder), count // 50)
+        wait = _longest_wait(Path(folder) / "shared.db", 2.0 if short else 6.0)
     return [
         Result(f"durable single operations, {CALLERS} callers", f"{single:,.0f}/s", single, 10_000),
         Result("the same as a bulk kind", f"{bulk:,.0f}/s", bulk, 10_000),
         Result("bare sqlite3, one durable commit each", f"{alone:,.0f}/s", alone),
+        Result(f"longest wait of a write, {PROCESSES} processes on one file", f"{wait:.2f} s", wait, 1, at_most=True),
     ]
 
 
@@ -76,3 +81,35 @@ def _one_commit_each(folder: Path, count: int) -> float:
         for _ in range(count):
             connection.execute("INSERT INTO t (b) VALUES (?)", ("a value",))
         return count / (monotonic() - began)
+
+
+def _longest_wait(path: Path, seconds: float) -> float:
+    """Of all that several processes write at once, as fast as they can."""
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
+        return max(pool.map(_write_for, [path] * PROCESSES, [seconds] * PROCESSES))
+
+
+def _write_for(path: Path, seconds: float) -> float:
+    return asyncio.run(_writing(path, seconds))
+
+
+async def _writing(path: Path, seconds: float) -> float:
+    workspace = await Workspace.open(str(path))
+    longest, until = 0.0, monotonic() + seconds
+
+    async def caller() -> None:
+        nonlocal longest
+        while (began := monotonic()) < until:
+            await workspace.write(_insert, "a value")
+            longest = max(longest, monotonic() - began)
+
+    try:
+        await workspace.write(
+            lambda connection: connection.exec_driver_sql(
+                "CREATE TABLE IF NOT EXISTS t (a INTEGER PRIMARY KEY, b TEXT)"
+            )
+        )
+        await asyncio.gather(*(caller() for _ in range(20)))
+        return longest
+    finally:
+        await workspace.close()

@@ -88,6 +88,9 @@ class PostgresqlStore:
             raise
         connection.execute(choose, {"path": before})
 
+    def prepare(self, connection: Connection) -> None:
+        """Nothing: the server lets writers in by turn."""
+
     def wrote(self) -> None:
         """Others are told at the next look."""
         self._untold = True

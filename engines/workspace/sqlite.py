@@ -18,6 +18,9 @@ from streamconsole.engines.workspace import schema
 
 BUSY_TIMEOUT_MS = 5_000
 
+WRITER_TIMEOUT_MS = 5
+"""Milliseconds after which the writer, which waits in its own way, is told that the file is held."""
+
 OURS = frozenset({"alembic_version", "nodes", "runs"})
 """Tables by which a workspace is known: other programs have an alembic_version, too."""
 
@@ -83,6 +86,11 @@ class SqliteStore:
     def found_on(self, connection: Connection) -> AbstractContextManager[None]:
         """They are where anybody finds them."""
         return nullcontext()
+
+    def prepare(self, connection: Connection) -> None:
+        """SQLite itself would look at the file every tenth of a second only, after a while."""
+        # By the driver: SQLAlchemy would begin a transaction first.
+        _raw(connection).execute(f"PRAGMA busy_timeout = {WRITER_TIMEOUT_MS}")
 
     def wrote(self) -> None:
         """SQLite tells others by itself."""

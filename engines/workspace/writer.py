@@ -19,7 +19,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from time import monotonic
+from random import uniform
+from time import monotonic, sleep
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
@@ -38,6 +39,9 @@ LINGER = 0.001
 
 WATCH = 0.1
 """Seconds between two looks for changes by other processes."""
+
+PAUSE = (0.0005, 0.004)
+"""Least and most seconds before a file that another process holds is tried again."""
 
 PATIENCE = 60.0
 """Seconds another program may hold the file before callers are told."""
@@ -101,6 +105,10 @@ class Store(Protocol):
 
     def found_on(self, connection: Connection) -> AbstractContextManager[None]:
         """Its tables on somebody else's connection to it, for as long as the block runs."""
+        ...
+
+    def prepare(self, connection: Connection) -> None:
+        """Make a connection the writer's own (in its thread): when it has to wait it is to say so soon."""
         ...
 
     def wrote(self) -> None:
@@ -206,6 +214,7 @@ class Writer:
     def _serve(self) -> None:
         try:
             with self._store.writers.connect() as connection:
+                self._store.prepare(connection)
                 while (batch := self._gather(connection)) is not None:
                     for operations in self._write(connection, batch):
                         self._wake(operations)
@@ -315,6 +324,8 @@ class Writer:
             except DBAPIError as error:
                 if not self._store.is_busy(error) or monotonic() - started > PATIENCE:
                     raise
+                # At odd moments: who always comes a little late would be left out by those who come again at once.
+                sleep(uniform(*PAUSE))
 
     def _look_for_foreign_changes(self, connection: Connection) -> None:
         if monotonic() - self._looked_at < WATCH:
